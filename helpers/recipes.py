@@ -1,0 +1,68 @@
+"""Each training recipe as data: what to train, on what, for how long and with which steps."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a training run depends on, but for the data and the seed.
+
+    Attributes:
+        model: a name from `models.MODELS`.
+        optimiser: "sgd" or "adam".
+        learning_rate: at the start.
+        momentum: of SGD; Adam keeps its own defaults.
+        batch_size: images per step.
+        epochs: passes over the training images.
+        augmentation: a name from `augmentation.AUGMENTATIONS`, or None.
+        scaling: how grey levels reach the network, a name from `data.batches.SCALINGS`.
+        decay_every: the learning rate is multiplied by `decay_factor` each time so many of `decay_unit` have
+            passed; None keeps it constant.
+        decay_unit: "epoch" or "step".
+        softmax_before_loss: whether probabilities are fed to the cross-entropy as if they were logits.
+    """
+
+    model: str
+    optimiser: str = "sgd"
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    batch_size: int = 128
+    epochs: int = 20
+    augmentation: str | None = None
+    scaling: str = "normalised"
+    decay_every: int | None = None
+    decay_factor: float = 0.1
+    decay_unit: str = "epoch"
+    softmax_before_loss: bool = False
+
+
+# The published projects, named A to D in the course. Where a description leaves a fact open, the choice is ours:
+# the batch size of B (128) and the input scaling of A and D (0 to 1, as torchvision's ToTensor gives it).
+RECIPES = {
+    "five_conv": Recipe(
+        model="five_conv",
+        optimiser="adam",
+        learning_rate=1e-3,
+        batch_size=128,
+        epochs=13,
+        scaling="unit",
+        decay_every=938,
+        decay_unit="step",
+        softmax_before_loss=True,
+    ),
+    "compact": Recipe(
+        model="compact",
+        learning_rate=0.01,
+        momentum=0.9,
+        batch_size=128,
+        epochs=20,
+        augmentation="crop_and_rotate",
+        decay_every=15,
+    ),
+    "lenet5": Recipe(model="lenet5", learning_rate=1e-3, momentum=0.9, batch_size=64, epochs=20),
+    "mlp": Recipe(model="mlp", learning_rate=1e-3, momentum=0.9, batch_size=64, epochs=20),
+    "lenet5_regularised": Recipe(
+        model="lenet5_regularised", learning_rate=1e-3, momentum=0.9, batch_size=64, epochs=20
+    ),
+    "small_vgg": Recipe(model="small_vgg", learning_rate=0.01, batch_size=32, epochs=5, scaling="unit"),
+}
