@@ -1,8 +1,10 @@
 """The networks of the course: each as short as its description, each returning logits (n, 10)."""
 
+import copy
 from collections import Counter, OrderedDict
 
 import torch
+import torchsummary
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -181,3 +183,13 @@ def count_multiply_adds(model: nn.Module, input_shape: tuple[int, ...] = (1, 28,
         model(torch.zeros(1, *input_shape, device=first.device, dtype=first.dtype))
     model.train(training)
     return counter.get_total_flops() // 2
+
+
+def print_summary(model: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)) -> None:
+    """Print torchsummary's table of layers, shapes and parameters.
+
+    It runs on a copy on the CPU in eval mode, away from the random state: torchsummary itself would update batch
+    norm's statistics and draw random numbers.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torchsummary.summary(copy.deepcopy(model).cpu().eval(), input_shape, device="cpu")

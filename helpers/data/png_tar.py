@@ -1,14 +1,15 @@
 """MNIST as some projects ship it: a tar archive of PNG files named `{ID}_{Label}.png`."""
 
-import os
 import re
 import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
 from torch.utils.data import Dataset
-from torchvision.io import ImageReadMode, decode_image, read_file
 
 from helpers.data.errors import DataError
 
@@ -39,7 +40,7 @@ def unpack_tar(archive: Path | str, folder: Path | str) -> Path:
             raise DataError(archive, f"has an unsafe member ({error})", remedy) from error
         except (OSError, EOFError, tarfile.TarError) as error:
             raise DataError(archive, f"cannot be unpacked ({error})", "Fetch it again") from error
-        os.replace(Path(temporary) / "content", folder)
+        (Path(temporary) / "content").replace(folder)
     return folder
 
 
@@ -69,7 +70,8 @@ class PngDigits(Dataset):
     def __getitem__(self, index: int):
         path = self.paths[index]
         try:
-            image = decode_image(read_file(str(path)), ImageReadMode.GRAY)
-        except RuntimeError as error:
+            with Image.open(path) as file:
+                image = torch.from_numpy(np.array(file.convert("L")))[None]
+        except (OSError, UnidentifiedImageError) as error:
             raise DataError(path, "is not a readable image", "Unpack the archive again") from error
         return (self.transform(image) if self.transform else image), self.labels[index]

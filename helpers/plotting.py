@@ -1,0 +1,266 @@
+"""One function per figure: draws on given axes or new ones, returns them."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
+from sklearn.metrics import ConfusionMatrixDisplay
+
+WIDTH = 7.0
+# Colours that stay apart for colour-blind readers. Source: M. Okabe, K. Ito, "Color Universal Design" (2008).
+BLUE, ORANGE, GREEN, PURPLE, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#666666"
+# The same two in the whole course; line style and marker tell them apart without colour.
+TRAIN = {"color": BLUE, "linestyle": "-", "marker": "o", "markersize": 4}
+HELD_OUT = {"color": ORANGE, "linestyle": "--", "marker": "s", "markersize": 4}
+
+
+def set_style() -> None:
+    """White background, whatever the notebook's theme, and quiet axes."""
+    mpl.rcParams.update(
+        {
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "axes.facecolor": "white",
+            "figure.dpi": 100,
+            "savefig.dpi": 100,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": "medium",
+            "font.size": 10,
+        }
+    )
+
+
+def _new_axes(ax: Axes | None, height: float = 3.2) -> Axes:
+    return ax if ax is not None else plt.subplots(figsize=(WIDTH, height))[1]
+
+
+def plot_digits(
+    images: torch.Tensor,
+    titles: Sequence[str] = (),
+    *,
+    title: str = "",
+    columns: int = 10,
+    width: float = WIDTH,
+    cmap: str = "gray_r",
+) -> np.ndarray:
+    """A grid of digits on one common scale, ink dark on white.
+
+    Args:
+        images: (n, h, w), any number type.
+        titles: one for each image, or none.
+        title: of the whole figure.
+        columns: images in a row.
+        width: of the figure, in inches.
+        cmap: another colour map; "RdBu_r" for signed values puts 0 at white.
+
+    Returns:
+        The array of Axes, (rows, columns).
+    """
+    rows = -(-len(images) // columns)
+    height = rows * (width / columns + (0.25 if len(titles) else 0.08)) + 0.35
+    figure, axes = plt.subplots(rows, columns, squeeze=False, figsize=(width, height))
+    high = float(images.abs().max() if cmap == "RdBu_r" else images.max())
+    low = -high if cmap == "RdBu_r" else float(images.min())
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, image in zip(axes.flat, images):
+        ax.imshow(image, cmap=cmap, vmin=low, vmax=high)
+    for ax, text in zip(axes.flat, titles):
+        ax.set_title(text, fontsize=9, pad=3)
+    figure.suptitle(title, fontsize="medium")
+    return axes
+
+
+def plot_pixels(image: torch.Tensor, *, title: str = "", ax: Axes | None = None) -> Axes:
+    """One digit with its grey level (0–255) written into every pixel."""
+    ax = _new_axes(ax, height=6.6)
+    ax.imshow(image, cmap="gray_r", vmin=0, vmax=255)
+    for (row, column), level in np.ndenumerate(image.numpy()):
+        if level:
+            ax.text(column, row, level, ha="center", va="center", fontsize=6, color="white" if level > 128 else "black")
+    ax.set(title=title, xlabel="column (pixels)", ylabel="row (pixels)")
+    return ax
+
+
+def plot_heatmap(
+    values: torch.Tensor, *, title: str = "", unit: str = "", cmap: str = "viridis", ax: Axes | None = None
+) -> Axes:
+    """A map (h, w) with a colour bar that carries the unit; pass "RdBu_r" for signed values, centred on 0."""
+    ax = _new_axes(ax, height=3.8)
+    limit = float(values.abs().max()) if cmap == "RdBu_r" else None
+    shown = ax.imshow(values, cmap=cmap, vmin=-limit if limit else None, vmax=limit)
+    ax.figure.colorbar(shown, ax=ax, label=unit)
+    ax.set(title=title, xlabel="column (pixels)", ylabel="row (pixels)")
+    return ax
+
+
+def plot_class_balance(counts: dict[str, torch.Tensor], *, ax: Axes | None = None) -> Axes:
+    """Share of each digit in up to two sets of labels, given as int64 counts (10,) by name."""
+    ax = _new_axes(ax)
+    for offset, (name, count), style in zip((-0.2, 0.2), counts.items(), ((BLUE, ""), (ORANGE, "//"))):
+        share = (count / count.sum()).numpy()
+        ax.bar(np.arange(10) + offset, share, width=0.4, label=name, color=style[0], hatch=style[1], edgecolor="white")
+    ax.axhline(0.1, color=GREY, linewidth=1, linestyle=":")
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set(title="How often each digit occurs", xlabel="digit", ylabel="share of the set", xticks=range(10))
+    ax.legend(frameon=False, ncols=2, loc="upper right")
+    ax.set_ylim(0, 0.14)
+    return ax
+
+
+def plot_scatter(points: np.ndarray, labels: torch.Tensor, *, title: str = "", ax: Axes | None = None) -> Axes:
+    """A map of digits: each point of (n, 2) drawn as its own label."""
+    ax = _new_axes(ax, height=5.5)
+    colours = plt.get_cmap("tab10")
+    for (x, y), label in zip(points, labels.tolist()):
+        ax.text(x, y, str(label), color=colours(label), fontsize=7, ha="center", va="center")
+    margin = 0.05 * np.ptp(points, axis=0)
+    (left, bottom), (right, top) = points.min(0) - margin, points.max(0) + margin
+    ax.set(title=title, xlim=(left, right), ylim=(bottom, top))
+    ax.set(xlabel="first principal component", ylabel="second principal component")
+    return ax
+
+
+def plot_bars(values: dict[str, float], *, title: str = "", unit: str = "", ax: Axes | None = None) -> Axes:
+    """Horizontal bars with their value written behind them, the first on top."""
+    ax = _new_axes(ax, height=0.4 * len(values) + 1.2)
+    bars = ax.barh(list(values), list(values.values()), color=BLUE)
+    ax.bar_label(bars, fmt=lambda value: f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}", padding=3)
+    ax.invert_yaxis()
+    ax.margins(x=0.25)
+    ax.locator_params(axis="x", nbins=4)
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.set(title=title, xlabel=unit)
+    return ax
+
+
+def plot_points(
+    points: pd.DataFrame, x: str, y: str, *, title: str = "", logarithmic: bool = True, ax: Axes | None = None
+) -> Axes:
+    """Two columns of a table against each other, each point labelled with its row's name."""
+    ax = _new_axes(ax, height=3.8)
+    ax.plot(points[x], points[y], "o", color=BLUE)
+    # Neighbours get their labels on different sides, so that they do not cover each other.
+    for number, (name, row) in enumerate(points.sort_values([x, y]).iterrows()):
+        ax.annotate(f"  {name}", (row[x], row[y]), va="top" if number % 2 else "bottom", fontsize=9)
+    if logarithmic:
+        ax.set(xscale="log", yscale="log")
+    ax.margins(x=0.25, y=0.15)
+    ax.set(title=title, xlabel=x, ylabel=y)
+    return ax
+
+
+def plot_receptive_fields(image: torch.Tensor, table: pd.DataFrame, *, title: str = "", ax: Axes | None = None) -> Axes:
+    """The field of the central output of each row of a receptive-field table, as a box on a digit (28, 28)."""
+    ax = _new_axes(ax, height=5.5)
+    ax.imshow(image, cmap="gray_r", extent=(0, image.shape[1], image.shape[0], 0), alpha=0.3)
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.7, len(table)))
+    for number, (colour, row) in enumerate(zip(colours, table.itertuples())):
+        centre = row.start + (row.output_size // 2) * row.jump
+        corner, size = centre - row.receptive_field / 2, row.receptive_field
+        style = ("-", "--", ":", "-.")[number % 4]
+        ax.add_patch(
+            Rectangle((corner, corner), size, size, fill=False, edgecolor=colour, linestyle=style, linewidth=2)
+        )
+        label = f"{row.layer}: {size} px"
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        ax.text(corner + size / 2, corner, label, color=colour, fontsize=9, va="center", ha="center", bbox=paper)
+    low, high = -4, image.shape[0] + 4
+    ax.set(title=title, xlim=(low, high), ylim=(high, low), xlabel="column (pixels)", ylabel="row (pixels)")
+    return ax
+
+
+def _plot_both_splits(history: pd.DataFrame, quantity: str, ax: Axes) -> None:
+    """Training and validation curve of a run, each labelled at its end."""
+    for split, style in (("train", TRAIN), ("validation", HELD_OUT)):
+        curve = history[f"{split}_{quantity}"]
+        ax.plot(curve.index, curve, **style)
+        ax.annotate(
+            f" {split}", (curve.index[-1], curve.iloc[-1]), color=style["color"], va="center", annotation_clip=False
+        )
+    ax.set_xlabel("epoch")
+    ax.set_xlim(history.index[0] - 0.5, history.index[-1] * 1.2 + 0.5)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+
+
+def plot_loss(history: pd.DataFrame, *, title: str = "Loss", ax: Axes | None = None) -> Axes:
+    """Loss of both splits over epochs, on a logarithmic scale; `history` as `training.Run.table` gives it."""
+    ax = _new_axes(ax)
+    _plot_both_splits(history, "loss", ax)
+    ax.set(title=title, ylabel="cross-entropy (nats per image)", yscale="log")
+    return ax
+
+
+def plot_accuracy(
+    history: pd.DataFrame, *, title: str = "Accuracy", floor: float = 0.9, ax: Axes | None = None
+) -> Axes:
+    """Accuracy of both splits over epochs, from `floor` (or the lowest value, if that is lower) upwards."""
+    ax = _new_axes(ax)
+    _plot_both_splits(history, "accuracy", ax)
+    lowest = float(history[["train_accuracy", "validation_accuracy"]].min().min())
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.set(title=title, ylabel="images that are right")
+    ax.set_ylim(min(floor, lowest) - 0.002, 1.002)
+    return ax
+
+
+def plot_learning_rates(rates: dict[str, Sequence[float]], steps_per_epoch: int, *, ax: Axes | None = None) -> Axes:
+    """Learning rates per step, by name, over epochs and on a logarithmic scale."""
+    ax = _new_axes(ax, height=2.8)
+    styles = zip(("-", "--", ":"), (BLUE, ORANGE, GREEN))
+    for (name, values), (style, colour) in zip(rates.items(), styles):
+        epochs = np.arange(len(values)) / steps_per_epoch
+        ax.plot(epochs, values, style, color=colour, linewidth=2)
+        ax.annotate(f" {name}", (epochs[-1], values[-1]), color=colour, va="center", annotation_clip=False)
+    ax.margins(x=0.12)
+    ax.set(title="Learning rate", xlabel="epoch", ylabel="learning rate", yscale="log")
+    return ax
+
+
+def plot_confusion_matrix(labels: torch.Tensor, predicted: torch.Tensor, *, title: str, ax: Axes | None = None) -> Axes:
+    """Counts of each label (rows) called each digit (columns); colours follow the errors alone."""
+    ax = _new_axes(ax, height=5.5)
+    shown = ConfusionMatrixDisplay.from_predictions(
+        labels, predicted, labels=range(10), ax=ax, cmap="Blues", colorbar=False, values_format="d"
+    )
+    errors = shown.confusion_matrix * (1 - np.eye(10, dtype=int))
+    shown.im_.set_data(errors)
+    shown.im_.set_clim(0, max(1, errors.max()))
+    for text, count in zip(shown.text_.flat, errors.flat):
+        text.set_color("white" if count > 0.6 * errors.max() and count else "black")
+    ax.set(title=title, xlabel="called", ylabel="labelled")
+    return ax
+
+
+def plot_calibration(table: pd.DataFrame, *, title: str = "Calibration", ax: Axes | None = None) -> Axes:
+    """Accuracy against confidence, a point per bin of `evaluation.bin_by_confidence`; on the line is honest."""
+    ax = _new_axes(ax, height=4)
+    lowest = min(table["confidence"].min(), table["accuracy"].min())
+    ax.plot([lowest, 1], [lowest, 1], color=GREY, linestyle=":", linewidth=1)
+    ax.plot(table["confidence"], table["accuracy"], color=BLUE, marker="o")
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.set(title=title, xlabel="mean confidence of the bin", ylabel="share that is right")
+    return ax
+
+
+def plot_robustness(curve: pd.DataFrame, change: str, *, ax: Axes | None = None) -> Axes:
+    """Accuracy and mean confidence (columns) against the strength of a change (index)."""
+    ax = _new_axes(ax)
+    ax.plot(curve.index, curve["accuracy"], color=BLUE, marker="o", label="accuracy")
+    ax.plot(curve.index, curve["confidence"], color=ORANGE, marker="s", linestyle="--", label="confidence")
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set(title=change.partition(" (")[0], xlabel=change)
+    ax.set_ylim(0, 1.04)
+    if ax.get_subplotspec() is None or ax.get_subplotspec().is_first_col():
+        ax.set_ylabel("share, mean of all images")
+        ax.legend(frameon=False, loc="lower left")
+    return ax

@@ -1,0 +1,254 @@
+"""Finding, checking, downloading, splitting and batching."""
+
+import errno
+import gzip
+import hashlib
+import struct
+
+import pytest
+import torch
+
+from helpers.data import MEAN, STD, Batches, DataError, Split, load_mnist, parse_idx, read_idx, split_train_validation
+from helpers.data import mnist as mnist_module
+from helpers.data.mnist import FILES, MnistFile
+
+
+def idx_bytes(values: torch.Tensor) -> bytes:
+    return struct.pack(f">4B{values.ndim}I", 0, 0, 8, values.ndim, *values.shape) + values.numpy().tobytes()
+
+
+@pytest.fixture
+def contents(monkeypatch, tmp_path) -> dict[str, bytes]:
+    """A data set of 40 + 20 images with the real file names, which the loader takes for MNIST; no network."""
+    generator = torch.Generator().manual_seed(0)
+    made = {}
+    for half, count in (("train", 40), ("test", 20)):
+        images = torch.randint(0, 256, (count, 28, 28), dtype=torch.uint8, generator=generator)
+        labels = torch.randint(0, 10, (count,), dtype=torch.uint8, generator=generator)
+        made |= {f"{half}_images": idx_bytes(images), f"{half}_labels": idx_bytes(labels)}
+    for part, content in made.items():
+        file = MnistFile(FILES[part].name, len(content), hashlib.md5(content).hexdigest())
+        monkeypatch.setitem(FILES, part, file)
+    monkeypatch.delenv("MNIST_ROOT", raising=False)
+    monkeypatch.delenv("COURSE_OFFLINE", raising=False)
+    monkeypatch.setattr(mnist_module, "DATA_FOLDER", tmp_path / "own")
+    monkeypatch.setattr(mnist_module, "MIRRORS", ("file:///nowhere/",))
+    return made
+
+
+def write_folder(folder, contents, *, packed=False):
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, content in contents.items():
+        name = FILES[part].name + (".gz" if packed else "")
+        (folder / name).write_bytes(gzip.compress(content) if packed else content)
+    return folder
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("below", ["", "MNIST/raw"])
+def test_reads_raw_and_packed_files_in_both_layouts(contents, tmp_path, packed, below):
+    write_folder(tmp_path / "root" / below, contents, packed=packed)
+    mnist = load_mnist(tmp_path / "root", download=False)
+    assert mnist.source == "mnist"
+    assert mnist.train_images.shape == (40, 28, 28) and mnist.train_images.dtype == torch.uint8
+    assert mnist.train_labels.dtype == torch.int64
+    assert torch.equal(mnist.test_labels, parse_idx(contents["test_labels"]).long())
+
+
+def test_root_comes_before_environment_before_own_folder(contents, tmp_path, monkeypatch):
+    write_folder(tmp_path / "own" / "MNIST" / "raw", contents)
+    assert load_mnist(download=False).source == "mnist"
+    broken = write_folder(tmp_path / "env", contents)
+    (broken / FILES["train_labels"].name).write_bytes(b"")
+    monkeypatch.setenv("MNIST_ROOT", str(broken))
+    with pytest.raises(DataError, match="env"):
+        load_mnist(download=False)
+    good = write_folder(tmp_path / "root", contents)
+    assert load_mnist(good, download=False).source == "mnist"
+
+
+def test_a_folder_without_mnist_is_passed_over_with_a_warning(contents, tmp_path):
+    with pytest.warns(UserWarning, match="holds no MNIST file"):
+        assert load_mnist(tmp_path / "nothing", download=False).source == "sample"
+
+
+BAD_CONTENT = {
+    "truncated": (lambda content, _: content[:-5], "bytes where the original has"),
+    "empty": (lambda content, _: b"", "is empty"),
+    "web page": (lambda content, _: b"<!DOCTYPE html><html>log in</html>", "web page"),
+    "overwritten": (lambda content, _: content[:20] + bytes(10) + content[30:], "was altered"),
+    "swapped": (lambda _, contents: contents["test_labels"], "holds the content of t10k-labels"),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", BAD_CONTENT)
+def test_damaged_file_is_refused_with_name_cause_and_remedy(contents, tmp_path, kind, packed):
+    spoil, cause = BAD_CONTENT[kind]
+    spoilt = contents | {"train_labels": spoil(contents["train_labels"], contents)}
+    write_folder(tmp_path / "root", spoilt, packed=packed)
+    with pytest.raises(DataError, match=cause) as caught:
+        load_mnist(tmp_path / "root")
+    assert "train-labels-idx1-ubyte" in str(caught.value) and "fetch it again" in str(caught.value)
+
+
+def test_cut_archive_missing_file_and_folder_in_place_of_a_file_are_refused(contents, tmp_path):
+    root = write_folder(tmp_path / "root", contents, packed=True)
+    archive = root / f"{FILES['test_images'].name}.gz"
+    archive.write_bytes(archive.read_bytes()[:-20])
+    with pytest.raises(DataError, match="not a complete gzip archive"):
+        load_mnist(root)
+    archive.unlink()
+    with pytest.raises(DataError, match="is missing"):
+        load_mnist(root)
+    archive.mkdir()
+    with pytest.raises(DataError, match="cannot be read"):
+        load_mnist(root)
+
+
+def test_unreadable_folder_is_refused(contents, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(DataError, match="cannot be looked into"):
+        load_mnist(tmp_path / "file")
+
+
+def test_own_folder_is_filled_and_repaired_by_download(contents, tmp_path, monkeypatch):
+    mirror = write_folder(tmp_path / "mirror", contents, packed=True)
+    monkeypatch.setattr(mnist_module, "MIRRORS", ("file:///nowhere/", mirror.as_uri() + "/"))
+    assert load_mnist().source == "mnist"
+    raw = tmp_path / "own" / "MNIST" / "raw"
+    assert len(list(raw.iterdir())) == 4
+    (raw / f"{FILES['train_images'].name}.gz").write_bytes(b"<html>")
+    assert load_mnist().train_images.shape == (40, 28, 28)
+    (raw / FILES["test_labels"].name).write_bytes(b"raw and damaged, beside a good archive")
+    assert load_mnist().test_labels.shape == (20,)
+
+
+@pytest.mark.parametrize("mode", ["cut", "html", "wrong"])
+def test_bad_download_leaves_nothing_behind(contents, tmp_path, monkeypatch, mode):
+    mirror = write_folder(tmp_path / "mirror", contents, packed=True)
+    for archive in mirror.iterdir():
+        whole = archive.read_bytes()
+        archive.write_bytes({"cut": whole[:-30], "html": b"<html>", "wrong": gzip.compress(b"other")}[mode])
+    monkeypatch.setattr(mnist_module, "MIRRORS", (mirror.as_uri() + "/",))
+    assert load_mnist().source == "sample"
+    assert list((tmp_path / "own").rglob("*ubyte*")) == []
+
+
+def test_damaged_own_file_without_a_network_is_an_error(contents, tmp_path):
+    raw = write_folder(tmp_path / "own" / "MNIST" / "raw", contents)
+    (raw / FILES["train_images"].name).write_bytes(contents["train_images"][:50])
+    with pytest.raises(DataError, match="train-images"):
+        load_mnist()
+
+
+def test_interrupt_and_full_disk_during_download(contents, tmp_path, monkeypatch):
+    def interrupted(url, path):
+        path.write_bytes(b"half a file")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mnist_module, "_fetch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_mnist()
+    assert list((tmp_path / "own").rglob("*ubyte*")) == []
+
+    def disk_full(url, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(mnist_module, "_fetch", disk_full)
+    with pytest.raises(DataError, match="No space left on device.*Free"):
+        load_mnist()
+
+
+def test_offline_switch_forbids_the_download(contents, tmp_path, monkeypatch):
+    mirror = write_folder(tmp_path / "mirror", contents, packed=True)
+    monkeypatch.setattr(mnist_module, "MIRRORS", (mirror.as_uri() + "/",))
+    monkeypatch.setenv("COURSE_OFFLINE", "1")
+    assert load_mnist().source == "sample"
+    monkeypatch.delenv("COURSE_OFFLINE")
+    assert load_mnist(download=False).source == "sample"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\0\0\x08", b"\0\0\x09\x01\0\0\0\x01a", b"\0\0\x08\x03\0\0", b"\0\0\x08\x01\0\0\0\x05abc"]
+)
+def test_idx_reader_refuses_what_is_not_idx(content):
+    with pytest.raises(DataError):
+        parse_idx(content)
+
+
+def test_idx_reader_reads_a_file(tmp_path):
+    values = torch.arange(24, dtype=torch.uint8).reshape(2, 3, 4)
+    (tmp_path / "file").write_bytes(idx_bytes(values))
+    assert torch.equal(read_idx(tmp_path / "file"), values)
+
+
+def test_the_data_set_is_what_it_says(mnist):
+    sizes = {"mnist": (60_000, 10_000), "sample": (4_000, 1_000)}[mnist.source]
+    assert (len(mnist.train_labels), len(mnist.test_labels)) == sizes
+    assert mnist.train_images.dtype == torch.uint8 and mnist.train_images.max() == 255
+    grey = mnist.train_images.double() / 255
+    tolerance = 1e-4 if mnist.source == "mnist" else 0.004
+    assert abs(grey.mean() - MEAN) < tolerance and abs(grey.std() - STD) < tolerance
+
+
+@pytest.mark.parametrize("half", ["train", "test"])
+def test_images_and_labels_belong_together(mnist, half):
+    images, labels = getattr(mnist, f"{half}_images").float().flatten(1), getattr(mnist, f"{half}_labels")
+    means = torch.stack([images[labels == digit].mean(0) for digit in range(10)])
+    nearest = torch.cdist(images[:2_000], means).argmin(1)
+    assert (nearest == labels[:2_000]).float().mean() > 0.7
+
+
+def test_split_is_stratified_disjoint_and_the_same_everywhere():
+    labels = torch.arange(12_000) % 10
+    images = torch.arange(12_000, dtype=torch.int32).reshape(-1, 1, 1)
+    train, validation = split_train_validation(images, labels)
+    assert len(train) == 11_000 and len(validation) == 1_000
+    assert torch.equal(validation.labels.bincount(), torch.full((10,), 100))
+    assert torch.equal(torch.cat([train.images, validation.images]).flatten().sort().values, images.flatten())
+    assert torch.equal(train.images.flatten() % 10, train.labels)
+    assert validation.images.flatten()[:5].tolist() == [4469, 11650, 3166, 6588, 7367]
+
+
+def test_split_of_the_real_set_keeps_pairs_together(mnist):
+    for split in split_train_validation(mnist.train_images, mnist.train_labels):
+        images = split.images.float().flatten(1)
+        means = torch.stack([images[split.labels == digit].mean(0) for digit in range(10)])
+        nearest = torch.cdist(images[:300], means).argmin(1)
+        assert (nearest == split.labels[:300]).float().mean() > 0.7
+
+
+def test_split_refuses_uneven_halves():
+    with pytest.raises(ValueError, match="3 images but 2 labels"):
+        Split(torch.zeros(3, 28, 28), torch.zeros(2))
+
+
+def test_batches_scale_bytes_to_the_published_normalisation():
+    images = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None].repeat(1, 28, 28)
+    split = Split(images, torch.tensor([0, 1]))
+    (batch, _), *_ = Batches(split, 2)
+    assert batch.shape == (2, 1, 28, 28)
+    assert batch[0, 0, 0, 0].item() == pytest.approx((0 - 0.1307) / 0.3081, abs=1e-5)
+    assert batch[1, 0, 0, 0].item() == pytest.approx((1 - 0.1307) / 0.3081, abs=1e-5)
+    for scaling, white in (("unit", 1), ("raw", 255)):
+        (batch, _), *_ = Batches(split, 2, scaling=scaling)
+        assert batch.max().item() == pytest.approx(white)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_keep_pairs_and_visit_every_image_once(marked, shuffle):
+    torch.manual_seed(0)
+    batches = Batches(marked, 128, shuffle=shuffle, scaling="raw")
+    seen = [(images[:, 0, 0, 0], labels) for images, labels in batches]
+    assert len(batches) == len(seen) == 24 and len(seen[-1][1]) == 3_000 % 128
+    levels, labels = torch.cat([level for level, _ in seen]), torch.cat([label for _, label in seen])
+    assert torch.equal(levels.round().long(), 10 * labels + 5)
+    assert torch.equal(labels.bincount(), torch.full((10,), 300))
+    assert torch.equal(labels, marked.labels) != shuffle
+
+
+def test_batches_augment_before_normalising(marked):
+    batches = Batches(marked, 10, augment=lambda images: torch.zeros_like(images))
+    images, _ = next(iter(batches))
+    assert torch.allclose(images, torch.tensor(-MEAN / STD))

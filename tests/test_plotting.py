@@ -1,0 +1,97 @@
+"""Every figure is drawn, on given axes or its own, with words on its axes."""
+
+import inspect
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.axes import Axes
+
+from helpers import notebook, plotting
+from helpers.models import build_model
+from helpers.receptive_field import receptive_field_table
+
+IMAGE = torch.randint(0, 256, (28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(100) % 10
+RUN = pd.DataFrame(
+    {
+        "train_loss": [1.0, 0.5],
+        "validation_loss": [0.9, 0.6],
+        "train_accuracy": [0.95, 0.97],
+        "validation_accuracy": [0.96, 0.97],
+    },
+    index=pd.Index([1, 2], name="epoch"),
+)
+FIGURES = {
+    "plot_pixels": (IMAGE,),
+    "plot_heatmap": (IMAGE.float(),),
+    "plot_class_balance": ({"a": LABELS.bincount(), "b": LABELS.bincount()},),
+    "plot_scatter": (np.random.default_rng(0).normal(size=(100, 2)), LABELS),
+    "plot_bars": ({"one": 1.0, "two": 2_000.0},),
+    "plot_points": (pd.DataFrame({"x": [1, 2], "y": [3, 4]}, index=["p", "q"]), "x", "y"),
+    "plot_receptive_fields": (IMAGE, receptive_field_table(build_model("compact"))),
+    "plot_loss": (RUN,),
+    "plot_accuracy": (RUN,),
+    "plot_learning_rates": ({"a": [0.1, 0.01], "b": [0.2, 0.2]}, 1),
+    "plot_confusion_matrix": (LABELS, LABELS.roll(1)),
+    "plot_calibration": (pd.DataFrame({"confidence": [0.5, 0.9], "accuracy": [0.4, 0.9]}),),
+    "plot_robustness": (pd.DataFrame({"accuracy": [1.0, 0.5], "confidence": [1.0, 0.9]}), "shift (px)"),
+}
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    plotting.set_style()
+    yield
+    plt.close("all")
+
+
+def test_no_figure_is_forgotten():
+    drawn = {name for name, _ in inspect.getmembers(plotting, inspect.isfunction) if name.startswith("plot_")}
+    assert drawn == {*FIGURES, "plot_digits"}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_draws_on_its_own_axes_or_on_given_ones(name):
+    function = getattr(plotting, name)
+    options = {key: key for key in ("title", "unit") if key in inspect.signature(function).parameters}
+    ax = function(*FIGURES[name], **options)
+    assert isinstance(ax, Axes) and ax.get_title() and ax.get_xlabel()
+    ax.figure.canvas.draw()
+    assert ax.figure.get_facecolor() == (1, 1, 1, 1)
+    given = plt.subplots()[1]
+    assert function(*FIGURES[name], **options, ax=given) is given
+
+
+def test_digits_fill_a_grid_on_one_scale():
+    images = torch.stack([torch.zeros(28, 28), torch.full((28, 28), 9.0), torch.full((28, 28), 5.0)])
+    axes = plotting.plot_digits(images, ["a", "b", "c"], title="digits", columns=2)
+    assert axes.shape == (2, 2) and axes[0, 1].get_title() == "b"
+    assert [ax.images[0].get_clim() for ax in axes.flat[:3]] == [(0, 9)] * 3
+    signed = plotting.plot_digits(images - 8, cmap="RdBu_r")
+    assert signed[0, 0].images[0].get_clim() == (-8, 8)
+
+
+def test_both_splits_differ_by_more_than_colour():
+    ax = plotting.plot_loss(RUN)
+    styles = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in ax.lines}
+    assert len(styles) == 2 and len({style for _, style, _ in styles}) == 2
+
+
+def test_confusion_matrix_colours_errors_only():
+    ax = plotting.plot_confusion_matrix(LABELS, LABELS, title="all right")
+    assert ax.images[0].get_array().sum() == 0
+    ax = plotting.plot_confusion_matrix(LABELS, torch.zeros_like(LABELS), title="all zero")
+    assert ax.images[0].get_array()[1].tolist() == [10] + [0] * 9
+
+
+def test_figures_are_saved_for_the_readme_only_when_publishing(tmp_path, monkeypatch):
+    monkeypatch.setattr(notebook, "HOME", tmp_path)
+    plotting.plot_bars({"a": 1.0})
+    notebook.save_figure("one")
+    monkeypatch.setattr(notebook, "PUBLISHED", True)
+    notebook.save_figure("two")
+    assert (tmp_path / "build" / "images" / "one.png").exists() and (tmp_path / "images" / "two.png").exists()
+    assert not (tmp_path / "images" / "one.png").exists()

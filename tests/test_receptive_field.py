@@ -1,0 +1,187 @@
+"""Receptive fields against published values, and against gradients of real networks."""
+
+import random
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import nn
+
+from helpers.models import MODELS, build_model
+from helpers.receptive_field import measure_receptive_field, receptive_field_table
+
+COLUMNS = ["layer", "kernel", "stride", "padding", "dilation", "output_size", "jump", "receptive_field", "start"]
+
+
+def test_recipe_b_row_by_row():
+    table = receptive_field_table(build_model("compact"))
+    assert list(table.columns) == COLUMNS
+    rows = table[table.layer.str.match("conv|pool")]
+    assert rows.receptive_field.tolist() == [3, 5, 6, 6, 10, 14, 16, 16, 24, 32]
+    assert rows.output_size.tolist() == [26, 24, 12, 12, 12, 10, 5, 5, 3, 1]
+    assert rows.jump.tolist() == [1, 1, 2, 2, 2, 2, 4, 4, 4, 4]
+    assert rows.start.tolist() == [1.5, 2.5, 3.0, 3.0, 3.0, 5.0, 6.0, 6.0, 10.0, 14.0]
+
+
+# Araujo, Norris, Sim (2019), table of receptive fields, and the arithmetic of the original papers.
+PUBLISHED = {"alexnet": 195, "vgg11": 150, "vgg13": 156, "vgg16": 212, "vgg19": 268, "vgg16_bn": 212}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_networks(name):
+    network = getattr(torchvision.models, name)(weights=None).features
+    assert receptive_field_table(network, (3, 224, 224)).receptive_field.iloc[-1] == PUBLISHED[name]
+
+
+def test_whole_published_network_with_its_classifier():
+    table = receptive_field_table(torchvision.models.alexnet(weights=None), (3, 224, 224)).set_index("layer")
+    assert table.loc["features.0", "start"] == 3.5 and table.loc["features.12", "output_size"] == 6
+    assert table.loc["classifier.6", "receptive_field"] == 195 + 5 * 32
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_computed_equals_measured_for_every_layer_of_every_network(name):
+    network = build_model(name)
+    table = receptive_field_table(network)
+    for layer, field in zip(table.layer, table.receptive_field):
+        assert measure_receptive_field(network, layer) == field, layer
+
+
+def gradient_window(network: nn.Module, row: int, column: int, size: tuple[int, int]):
+    """First pixel and extent, per axis, of what an output depends on, by the real layers of a positive network."""
+    image = torch.rand(1, 1, *size, dtype=torch.float64, requires_grad=True)
+    output = network(image)
+    output[0, :, row, column].sum().backward()
+    touched = [(image.grad[0, 0] != 0).any(dim=axis).nonzero().squeeze(1) for axis in (1, 0)]
+    return [(int(t.min()), int(t.max() - t.min()) + 1) for t in touched]
+
+
+def random_chain(rng: random.Random) -> nn.Sequential:
+    layers, channels = [], 1
+    for _ in range(rng.randint(2, 5)):
+        kernel = (rng.randint(1, 4), rng.randint(1, 4))
+        stride, dilation = (rng.randint(1, 2), rng.randint(1, 2)), (rng.randint(1, 2), rng.randint(1, 3))
+        if rng.random() < 0.6:
+            layers += [nn.Conv2d(channels, 2, kernel, stride, padding=0, dilation=dilation), nn.Softplus()]
+            channels = 2
+        else:
+            layers.append(nn.AvgPool2d(kernel, stride))
+    network = nn.Sequential(*layers).double()
+    for parameter in network.parameters():
+        nn.init.constant_(parameter, 0.1)
+    return network
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_chains_against_gradients_of_the_real_layers(seed):
+    network = random_chain(random.Random(seed))
+    size = (150, 170)
+    last = receptive_field_table(network, (1, *size)).iloc[-1]
+    as_pair = {
+        key: value if isinstance(value, tuple) else (value, value) for key, value in last.items() if key != "layer"
+    }
+    windows = gradient_window(network, 0, 0, size)
+    assert tuple(extent for _, extent in windows) == as_pair["receptive_field"]
+    assert tuple(first + extent / 2 for first, extent in windows) == as_pair["start"]
+    neighbours = gradient_window(network, 1, 1, size)
+    assert tuple(b[0] - a[0] for a, b in zip(windows, neighbours)) == as_pair["jump"]
+    measured = measure_receptive_field(network, str(len(network) - 1), (1, *size))
+    assert (measured if isinstance(measured, tuple) else (measured,) * 2) == as_pair["receptive_field"]
+
+
+def test_padding_moves_the_start():
+    network = nn.Sequential(
+        nn.Conv2d(1, 1, 3, padding=1), nn.MaxPool2d(3, 2, padding=1), nn.Conv2d(1, 1, 4, padding="same")
+    )
+    table = receptive_field_table(network)
+    assert table.start.tolist() == [0.5, 0.5, 1.5] and table.receptive_field.tolist() == [3, 5, 11]
+    padded = nn.Sequential(nn.ZeroPad2d((3, 0, 1, 0)), nn.Conv2d(1, 1, 3))
+    assert receptive_field_table(padded).start.tolist() == [(-0.5, -2.5), (0.5, -1.5)]
+
+
+def test_axes_are_told_apart_only_where_they_differ():
+    table = receptive_field_table(nn.Sequential(nn.Conv2d(1, 1, (3, 5), dilation=(2, 1)), nn.ReLU()))
+    assert table.kernel.tolist() == [(3, 5), (1, 1)] and table.dilation.tolist() == [(2, 1), (1, 1)]
+    assert table.receptive_field.tolist() == [5, 5] and table.output_size.tolist() == [24, 24]
+    table = receptive_field_table(nn.Sequential(nn.Conv2d(1, 1, (3, 5)), nn.MaxPool2d((1, 2))))
+    assert table.receptive_field.tolist() == [(3, 5), (3, 6)] and table.jump.tolist() == [(1, 1), (1, 2)]
+
+
+def test_global_pooling_and_linear_layers_see_the_whole_map():
+    for pooling in (nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d((1, 1)), nn.AvgPool2d(26)):
+        network = nn.Sequential(nn.Conv2d(1, 4, 3), pooling, nn.Flatten(), nn.Linear(4, 10), nn.LogSoftmax(1))
+        assert receptive_field_table(network).receptive_field.tolist() == [3, 28, 28, 28, 28]
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(13))
+    assert receptive_field_table(network).jump.tolist() == [1, 2]
+
+
+class Functional(nn.Module):
+    """Written in the older manner: layers called as functions, one of them twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2, self.act = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.ReLU()
+        self.out = nn.Linear(4, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.act(self.conv1(x)), 2)
+        x = F.dropout(self.act(self.conv2(x)), 0.2, self.training)
+        x = F.adaptive_avg_pool2d(F.avg_pool2d(torch.relu(x), kernel_size=3, stride=2), 1)
+        return F.log_softmax(self.out(x.view(x.size(0), -1)), dim=1)
+
+
+def test_functions_count_as_layers():
+    table = receptive_field_table(Functional()).set_index("layer")
+    assert table.loc["conv2", "receptive_field"] == 8 and table.loc["avg_pool2d", "receptive_field"] == 12
+    assert table.loc["act#2", "receptive_field"] == 8
+    assert table.receptive_field.iloc[-1] == 12 + 4 * 4
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, x):
+        return x + self.conv(x)
+
+
+class Undecided(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "squeezenet1_0", "mobilenet_v2", "shufflenet_v2_x0_5"])
+def test_published_branching_networks_are_refused(name):
+    with pytest.raises(ValueError, match="not a chain|no receptive field is known"):
+        receptive_field_table(getattr(torchvision.models, name)(weights=None), (3, 224, 224))
+
+
+@pytest.mark.parametrize(
+    "network, message",
+    [
+        (Residual(), "branches or joins at 'add'"),
+        (Undecided(), "at run time"),
+        (nn.Sequential(nn.ConvTranspose2d(1, 1, 3)), "ConvTranspose2d"),
+        (nn.Sequential(nn.Upsample(scale_factor=2)), "Upsample"),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(5)), "windows of different sizes"),
+        (nn.Sequential(nn.Flatten(2)), "shape"),
+    ],
+)
+def test_what_has_no_single_window_is_refused(network, message):
+    with pytest.raises(ValueError, match=message):
+        receptive_field_table(network)
+
+
+def test_unknown_layer_is_named():
+    with pytest.raises(ValueError, match="'conv9'.*conv1, norm1"):
+        measure_receptive_field(build_model("compact"), "conv9")
+
+
+def test_the_network_and_the_random_state_are_left_alone():
+    network = build_model("compact")
+    state, running = torch.random.get_rng_state(), network.norm1.running_mean.clone()
+    receptive_field_table(network)
+    assert network.training and torch.equal(running, network.norm1.running_mean)
+    assert torch.equal(state, torch.random.get_rng_state())

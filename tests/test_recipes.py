@@ -1,0 +1,31 @@
+"""The recipes say what the published projects say."""
+
+import pytest
+
+from helpers.augmentation import AUGMENTATIONS
+from helpers.data.batches import SCALINGS
+from helpers.models import MODELS
+from helpers.recipes import RECIPES
+
+FACTS = {
+    "five_conv": ("adam", 1e-3, 0.0, 128, 13, 938, "step", True),
+    "compact": ("sgd", 0.01, 0.9, 128, 20, 15, "epoch", False),
+    "lenet5": ("sgd", 1e-3, 0.9, 64, 20, None, "epoch", False),
+    "mlp": ("sgd", 1e-3, 0.9, 64, 20, None, "epoch", False),
+    "lenet5_regularised": ("sgd", 1e-3, 0.9, 64, 20, None, "epoch", False),
+    "small_vgg": ("sgd", 0.01, 0.0, 32, 5, None, "epoch", False),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_is_faithful(name):
+    r = RECIPES[name]
+    facts = (r.optimiser, r.learning_rate, r.momentum, r.batch_size, r.epochs, r.decay_every, r.decay_unit)
+    assert (*facts, r.softmax_before_loss) == FACTS[name]
+    assert r.model in MODELS and r.scaling in SCALINGS
+    assert r.augmentation is None or r.augmentation in AUGMENTATIONS
+    assert (r.augmentation == "crop_and_rotate") == (name == "compact")
+
+
+def test_every_network_has_its_recipe():
+    assert {recipe.model for recipe in RECIPES.values()} == set(MODELS)

@@ -1,0 +1,98 @@
+"""The maintainers' tools: stamps and the executor."""
+
+import json
+
+import nbformat
+import pytest
+
+from tools import execute_notebooks
+from tools.notebook_rules import read_notebook
+from tools.stamps import make_stamp, strip_comments
+
+SOURCE = '''"""A module."""
+
+import os  # for the path
+
+
+def name(path):
+    """Doc.
+
+    More # than one line.
+    """
+    text = "# not a comment"
+    return os.fspath(path) + text  # the end
+'''
+
+
+def test_stamp_ignores_comments_docstrings_and_blank_lines_only():
+    stripped = strip_comments(SOURCE)
+    assert stripped.splitlines() == [
+        "import os",
+        "def name(path):",
+        '    text = "# not a comment"',
+        "    return os.fspath(path) + text",
+    ]
+    assert strip_comments(SOURCE.replace("the end", "another end").replace("A module", "The module")) == stripped
+    assert strip_comments(SOURCE.replace("+ text", "+ 2 * text")) != stripped
+
+
+def test_stamp_follows_every_helper(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.py").write_text("x = 1\n")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    before = make_stamp(notebook, tmp_path)
+    (tmp_path / "deep" / "a.py").write_text("x = 1  # one\n")
+    assert make_stamp(notebook, tmp_path) == before
+    (tmp_path / "deep" / "a.py").write_text("x = 2\n")
+    assert make_stamp(notebook, tmp_path)["helpers"] != before["helpers"]
+    assert make_stamp(notebook, tmp_path)["cells"] == before["cells"]
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A course of one notebook; the test writes its cells."""
+    monkeypatch.setattr(execute_notebooks, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(execute_notebooks, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(execute_notebooks, "find_notebooks", lambda: [tmp_path / "01_x.ipynb"])
+
+    def write(*sources):
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        cells[-1].metadata["tags"] = ["headline"]
+        notebook = nbformat.v4.new_notebook(cells=cells)
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, tmp_path / "01_x.ipynb")
+
+    return write
+
+
+def test_run_executes_into_build_and_prints_the_headline(course, tmp_path, capsys):
+    course("x = 6", "print(f'answer {7 * x}')")
+    before = (tmp_path / "01_x.ipynb").read_bytes()
+    assert execute_notebooks.main(["run"]) == 0
+    assert "01_x" in capsys.readouterr().out and (tmp_path / "01_x.ipynb").read_bytes() == before
+    executed = read_notebook(tmp_path / "build" / "01_x.ipynb")
+    assert [cell.execution_count for cell in executed.cells] == [1, 2]
+    assert executed.metadata["course"] == make_stamp(executed)
+    assert "version" not in executed.metadata["language_info"]
+
+
+def test_failing_cell_ends_the_run_with_its_source_and_error(course, tmp_path, capsys):
+    course("x = 6", "y = x / 0  # here", "print(x)")
+    assert execute_notebooks.main(["run"]) == 1
+    error = capsys.readouterr().err
+    assert "01_x.ipynb failed in this cell" in error and "y = x / 0  # here" in error
+    assert "ZeroDivisionError: division by zero" in error
+
+
+def test_outputs_are_stored_in_place_and_the_same_each_time(course, tmp_path, monkeypatch, mnist):
+    monkeypatch.setattr(execute_notebooks, "load_mnist", lambda: mnist)
+    course("import os; print(os.environ['COURSE_PUBLISH'])", "{'a', 'b', 'c'}")
+    if mnist.source == "sample":
+        before = (tmp_path / "01_x.ipynb").read_bytes()
+        assert execute_notebooks.main(["outputs"]) == 1 and (tmp_path / "01_x.ipynb").read_bytes() == before
+        return
+    assert execute_notebooks.main(["outputs"]) == 0
+    first = (tmp_path / "01_x.ipynb").read_bytes()
+    assert json.loads(first)["cells"][0]["outputs"][0]["text"] == ["1\n"]
+    assert execute_notebooks.main(["outputs"]) == 0
+    assert (tmp_path / "01_x.ipynb").read_bytes() == first

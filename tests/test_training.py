@@ -1,0 +1,198 @@
+"""The loop: it learns, repeats, resumes, and measures what it says it measures."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from helpers import training
+from helpers.augmentation import AUGMENTATIONS
+from helpers.checkpoints import CheckpointError, read_checkpoint
+from helpers.data import Batches
+from helpers.models import build_model
+from helpers.recipes import RECIPES, Recipe
+from helpers.training import Average, TrainingError, evaluate, fit, learning_rates
+
+QUICK = Recipe(model="lenet5_regularised", learning_rate=0.05, momentum=0.9, batch_size=32, epochs=3)
+
+
+def quick_fit(split, recipe=QUICK, **options):
+    return fit(recipe, split, split.take(130), device="cpu", **options)
+
+
+def same_weights(one, other) -> bool:
+    pairs = zip(one.model.state_dict().values(), other.model.state_dict().values())
+    return all(torch.equal(mine, theirs) for mine, theirs in pairs)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_moves_its_weights_and_lowers_its_loss(stripes, name):
+    recipe = dataclasses.replace(RECIPES[name], epochs=2, batch_size=32, learning_rate=5 * RECIPES[name].learning_rate)
+    torch.manual_seed(0)
+    before = build_model(recipe.model).state_dict()
+    run = fit(recipe, stripes, stripes.take(50), device="cpu")
+    weights = {key: value for key, value in run.model.named_parameters() if value.ndim > 1}
+    assert all(not torch.equal(before[key], value) for key, value in weights.items())
+    assert run.history[1]["train_loss"] < run.history[0]["train_loss"]
+
+
+def test_learns_what_can_be_learnt(stripes):
+    run = quick_fit(stripes)
+    assert run.history[-1]["validation_accuracy"] > 0.95
+    assert list(run.table().columns) == [
+        *("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds"),
+    ]
+    assert run.table().index.tolist() == [1, 2, 3]
+
+
+def test_learns_digits(mnist):
+    from helpers.data import Split
+
+    some = Split(mnist.train_images[:2_000], mnist.train_labels[:2_000])
+    other = Split(mnist.train_images[2_000:2_500], mnist.train_labels[2_000:2_500])
+    recipe = Recipe(model="lenet5", learning_rate=0.05, momentum=0.9, batch_size=64, epochs=3)
+    assert fit(recipe, some, other, device="cpu").history[-1]["validation_accuracy"] > 0.7
+
+
+def test_same_seed_same_weights_other_seed_other_weights(stripes):
+    assert same_weights(quick_fit(stripes, seed=5), quick_fit(stripes, seed=5))
+    assert not same_weights(quick_fit(stripes, seed=5), quick_fit(stripes, seed=6))
+
+
+class StopOnce:
+    """An augmentation that presses Ctrl-C at one batch."""
+
+    def __init__(self, at_batch):
+        self.left = at_batch
+
+    def __call__(self, images):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return images + 0.01 * torch.randn_like(images)
+
+
+@pytest.mark.parametrize("at_batch", [3, 13, 20, 38])
+def test_interrupted_and_resumed_ends_in_the_same_weights(stripes, tmp_path, monkeypatch, at_batch):
+    recipe = dataclasses.replace(QUICK, augmentation="stop", optimiser="adam", learning_rate=1e-3, decay_every=2)
+    monkeypatch.setitem(AUGMENTATIONS, "stop", StopOnce(at_batch))
+    with pytest.raises(KeyboardInterrupt):
+        quick_fit(stripes, recipe, folder=tmp_path)
+    resumed, undisturbed = quick_fit(stripes, recipe, folder=tmp_path), quick_fit(stripes, recipe)
+    assert same_weights(resumed, undisturbed)
+    drop = [{key: value for key, value in row.items() if key != "seconds"} for row in resumed.history]
+    assert drop == [{key: value for key, value in row.items() if key != "seconds"} for row in undisturbed.history]
+
+
+def test_a_finished_run_is_not_trained_again(stripes, tmp_path, monkeypatch):
+    first = quick_fit(stripes, folder=tmp_path)
+    monkeypatch.setattr(training, "_train_epoch", None)
+    assert same_weights(first, quick_fit(stripes, folder=tmp_path))
+
+
+def test_checkpoints_hold_last_and_best(stripes, tmp_path, monkeypatch):
+    accuracies = iter([0.5, 0.9, 0.9])
+    monkeypatch.setattr(training, "evaluate", lambda *_: (1.0, next(accuracies)))
+    run = quick_fit(stripes, folder=tmp_path)
+    best, last = read_checkpoint(tmp_path / "best.pt"), read_checkpoint(tmp_path / "last.pt")
+    assert len(best["history"]) == 2 and len(last["history"]) == 3
+    assert torch.equal(last["model"]["conv1.weight"], run.model.conv1.weight)
+    assert not torch.equal(best["model"]["conv1.weight"], run.model.conv1.weight)
+
+
+@pytest.mark.parametrize("change", ["recipe", "seed", "images"])
+def test_checkpoint_of_another_run_is_refused(stripes, tmp_path, change):
+    quick_fit(stripes, dataclasses.replace(QUICK, epochs=1), folder=tmp_path)
+    recipe = QUICK if change == "recipe" else dataclasses.replace(QUICK, epochs=1)
+    split = stripes.take(300) if change == "images" else stripes
+    with pytest.raises(CheckpointError, match=f"last.pt: is of another run: its {change}"):
+        quick_fit(split, recipe, seed=int(change == "seed"), folder=tmp_path)
+
+
+def test_damaged_checkpoint_is_refused(stripes, tmp_path):
+    quick_fit(stripes, folder=tmp_path)
+    content = (tmp_path / "last.pt").read_bytes()
+    (tmp_path / "last.pt").write_bytes(content[:-1000])
+    with pytest.raises(CheckpointError, match="last.pt: is not a readable checkpoint"):
+        quick_fit(stripes, folder=tmp_path)
+
+
+def test_average_counts_images_not_batches():
+    average = Average()
+    right = F.one_hot(torch.zeros(9, dtype=torch.long), 10).float()
+    average.add(torch.tensor(1.0), right, torch.zeros(9, dtype=torch.long))
+    average.add(torch.tensor(2.0), right[:1], torch.ones(1, dtype=torch.long))
+    assert average.result() == pytest.approx((1.1, 0.9))
+
+
+def test_measured_loss_and_accuracy_are_those_of_the_whole_split_in_eval_mode(stripes):
+    torch.manual_seed(0)
+    network = build_model("lenet5_regularised")
+    running = network.norm1.running_mean.clone()
+    measured = evaluate(network, Batches(stripes, 96), QUICK)
+    assert network.training and torch.equal(running, network.norm1.running_mean)
+    (images, labels), *_ = Batches(stripes, 400)
+    with torch.no_grad():
+        logits = network.eval()(images)
+    expected = F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()
+    assert measured == pytest.approx(expected, rel=1e-4)
+    evaluate(network, Batches(stripes, 96), QUICK)
+    assert not network.training
+
+
+def test_validation_images_are_not_augmented(stripes, monkeypatch):
+    monkeypatch.setitem(AUGMENTATIONS, "blank", torch.zeros_like)
+    run = quick_fit(stripes, dataclasses.replace(QUICK, augmentation="blank", epochs=1))
+    clean = evaluate(run.model, Batches(stripes.take(130), 50), QUICK)
+    row = run.history[0]
+    assert (row["validation_loss"], row["validation_accuracy"]) == pytest.approx(clean, rel=1e-4)
+    blank = Batches(stripes.take(130), 50, augment=torch.zeros_like)
+    assert abs(evaluate(run.model, blank, QUICK)[0] - clean[0]) > 1e-3, "blank images would have shown"
+
+
+def test_training_images_are_augmented_and_shuffled(stripes, monkeypatch):
+    seen = []
+    monkeypatch.setitem(AUGMENTATIONS, "spy", lambda images: seen.append(images.clone()) or images)
+    quick_fit(stripes, dataclasses.replace(QUICK, augmentation="spy", epochs=2))
+    first, second = torch.cat(seen[:13]), torch.cat(seen[13:])
+    assert len(first) == len(second) == 400 and not torch.equal(first, second)
+    assert torch.allclose(first.sum((1, 2, 3)).sort().values, second.sum((1, 2, 3)).sort().values)
+
+
+def test_learning_rate_falls_per_epoch_or_per_step(stripes):
+    epochs = dataclasses.replace(QUICK, decay_every=1, epochs=3)
+    assert [row["learning_rate"] for row in quick_fit(stripes, epochs).history] == pytest.approx([0.05, 0.005, 0.0005])
+    assert learning_rates(epochs, 2) == pytest.approx([0.05, 0.05, 0.005, 0.005, 0.0005, 0.0005])
+    steps = dataclasses.replace(epochs, decay_every=13, decay_unit="step", batch_size=32)
+    assert [row["learning_rate"] for row in quick_fit(stripes, steps).history] == pytest.approx([0.05, 0.005, 0.0005])
+    assert learning_rates(dataclasses.replace(steps, decay_every=1), 1) == pytest.approx([0.05, 0.005, 0.0005])
+    assert set(learning_rates(QUICK, 13)) == {0.05}
+
+
+def test_softmax_before_the_loss_has_its_floor():
+    recipe = RECIPES["five_conv"]
+    sure = 100 * F.one_hot(torch.tensor([3]), 10).float()
+    assert training.compute_loss(recipe, sure, torch.tensor([3])).item() == pytest.approx(math.log(math.e + 9) - 1)
+    assert training.compute_loss(recipe, sure, torch.tensor([4])).item() == pytest.approx(math.log(math.e + 9))
+    assert training.compute_loss(QUICK, sure, torch.tensor([3])).item() == pytest.approx(0)
+
+
+def test_loss_that_is_no_number_ends_the_run_with_advice(stripes):
+    with pytest.raises(TrainingError, match="after epoch 1: try a lower learning rate than 1e\\+30"):
+        quick_fit(stripes, dataclasses.replace(QUICK, learning_rate=1e30))
+
+
+def test_unknown_optimiser():
+    with pytest.raises(ValueError, match="'lion'"):
+        training.make_optimiser(dataclasses.replace(QUICK, optimiser="lion"), nn.Linear(1, 1))
+
+
+def test_progress_bar_says_epoch_loss_accuracy_and_rate(stripes, capsys, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    monkeypatch.setattr(training, "REFRESH_SECONDS", 0.0)
+    quick_fit(stripes)
+    shown = capsys.readouterr().err
+    assert all(word in shown for word in ("epoch 3/3", "loss=", "accuracy=", "rate=5.0e-02", "39/39"))

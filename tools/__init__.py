@@ -1,0 +1,1 @@
+"""What maintainers run; learners never need it."""
