@@ -15,12 +15,24 @@ from helpers.device import device
 from helpers.plotting import set_style
 from helpers.recipes import Recipe
 
-__all__ = ["CHECKPOINTS", "FAST", "HOME", "device", "save_figure", "shorten", "shorten_recipe", "show_source", "start"]
+__all__ = [
+    "CHECKPOINTS",
+    "FAST",
+    "HOME",
+    "RESULTS",
+    "device",
+    "save_figure",
+    "shorten",
+    "shorten_recipe",
+    "show_source",
+    "start",
+]
 
 HOME = Path(__file__).resolve().parents[1]
 FAST = os.environ.get("COURSE_FAST") == "1"
 # Only `make outputs` publishes; any other run leaves what the project comes with as it is.
 PUBLISHED = os.environ.get("COURSE_PUBLISH") == "1"
+RESULTS = HOME if PUBLISHED else HOME / "build"
 CHECKPOINTS = HOME / "data" / "checkpoints"
 FAST_IMAGES, FAST_EPOCHS = 2_000, 2
 
@@ -51,7 +63,7 @@ def shorten_recipe(recipe: Recipe) -> Recipe:
 
 
 def save_figure(name: str) -> None:
-    """Save the current figure as a PNG: under `images/` for the README when publishing, else under `build/images/`."""
-    path = (HOME if PUBLISHED else HOME / "build") / "images" / f"{name}.png"
+    """Save the current figure as a PNG under `RESULTS`: in `images/` when publishing, else in `build/images/`."""
+    path = RESULTS / "images" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     plt.savefig(path, metadata={"Software": None})

@@ -130,13 +130,15 @@ def plot_scatter(points: np.ndarray, labels: torch.Tensor, *, title: str = "", a
 
 
 def plot_bars(values: dict[str, float], *, title: str = "", unit: str = "", ax: Axes | None = None) -> Axes:
-    """Horizontal bars with their value written behind them, the first on top."""
+    """Horizontal bars with their value written behind them, the first on top; a unit that starts with % ends at 100."""
     ax = _new_axes(ax, height=0.4 * len(values) + 1.2)
     bars = ax.barh(list(values), list(values.values()), color=BLUE)
     ax.bar_label(bars, fmt=lambda value: f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}", padding=3)
     ax.invert_yaxis()
     ax.margins(x=0.25)
-    ax.locator_params(axis="x", nbins=4)
+    ax.locator_params(axis="x", nbins=5)
+    if unit.startswith("%"):
+        ax.set(xlim=(0, 115), xticks=range(0, 101, 20))
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.set(title=title, xlabel=unit)
     return ax
@@ -170,11 +172,17 @@ def plot_receptive_fields(image: torch.Tensor, table: pd.DataFrame, *, title: st
         ax.add_patch(
             Rectangle((corner, corner), size, size, fill=False, edgecolor=colour, linestyle=style, linewidth=2)
         )
-        label = f"{row.layer}: {size} px"
-        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        ax.text(corner + size / 2, corner, label, color=colour, fontsize=9, va="center", ha="center", bbox=paper)
+        label_height = image.shape[0] * (len(table) - 1 - number) / max(1, len(table) - 1)
+        ax.annotate(
+            f"{row.layer}: {size} px",
+            (corner + size, corner),
+            (image.shape[1] + 6, label_height),
+            color=colour,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": colour, "relpos": (0, 0.5), "shrinkB": 0},
+        )
     low, high = -4, image.shape[0] + 4
-    ax.set(title=title, xlim=(low, high), ylim=(high, low), xlabel="column (pixels)", ylabel="row (pixels)")
+    ax.set(title=title, xlim=(low, high + 8), ylim=(high, low), xlabel="column (pixels)", ylabel="row (pixels)")
     return ax
 
 
@@ -202,31 +210,48 @@ def plot_loss(history: pd.DataFrame, *, title: str = "Loss", ax: Axes | None = N
 def plot_accuracy(
     history: pd.DataFrame, *, title: str = "Accuracy", floor: float = 0.9, ax: Axes | None = None
 ) -> Axes:
-    """Accuracy of both splits over epochs, from `floor` (or the lowest value, if that is lower) upwards."""
+    """Accuracy of both splits over epochs; what is below `floor` is cut off, unless the run never rises above it."""
     ax = _new_axes(ax)
     _plot_both_splits(history, "accuracy", ax)
-    lowest = float(history[["train_accuracy", "validation_accuracy"]].min().min())
+    highest = float(history[["train_accuracy", "validation_accuracy"]].max().max())
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set(title=title, ylabel="images that are right")
-    ax.set_ylim(min(floor, lowest) - 0.002, 1.002)
+    ax.set_ylim(floor if highest > floor else 0, 1 + 0.05 * (1 - floor))
     return ax
 
 
-def plot_learning_rates(rates: dict[str, Sequence[float]], steps_per_epoch: int, *, ax: Axes | None = None) -> Axes:
-    """Learning rates per step, by name, over epochs and on a logarithmic scale."""
-    ax = _new_axes(ax, height=2.8)
-    styles = zip(("-", "--", ":"), (BLUE, ORANGE, GREEN))
-    for (name, values), (style, colour) in zip(rates.items(), styles):
-        epochs = np.arange(len(values)) / steps_per_epoch
-        ax.plot(epochs, values, style, color=colour, linewidth=2)
-        ax.annotate(f" {name}", (epochs[-1], values[-1]), color=colour, va="center", annotation_clip=False)
-    ax.margins(x=0.12)
-    ax.set(title="Learning rate", xlabel="epoch", ylabel="learning rate", yscale="log")
+def plot_curves(
+    curves: dict[str, Sequence[float]],
+    *,
+    title: str = "",
+    xlabel: str = "",
+    ylabel: str = "",
+    steps_per_unit: int = 1,
+    ax: Axes | None = None,
+) -> Axes:
+    """Up to five curves by name, a value per step, on a logarithmic scale; one or two are labelled at their ends.
+
+    The horizontal axis counts steps divided by `steps_per_unit`, so that steps can be shown as epochs.
+    """
+    ax = _new_axes(ax, height=3)
+    styles = zip(("-", "--", ":", "-.", "-"), (BLUE, ORANGE, GREEN, PURPLE, GREY))
+    for (name, values), (style, colour) in zip(curves.items(), styles):
+        steps = np.arange(1, len(values) + 1) / steps_per_unit
+        ax.plot(steps, values, style, color=colour, linewidth=1.8)
+        ax.lines[-1].set_label(name)
+        if len(curves) <= 2:
+            end = (steps[-1], list(values)[-1])
+            ax.annotate(f" {name}", end, color=colour, va="center", annotation_clip=False)
+    if len(curves) > 2:
+        ax.legend(frameon=False)
+    ax.margins(x=0.18 if len(curves) <= 2 else 0.02)
+    ax.set_xlim(left=0)
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel, yscale="log")
     return ax
 
 
 def plot_confusion_matrix(labels: torch.Tensor, predicted: torch.Tensor, *, title: str, ax: Axes | None = None) -> Axes:
-    """Counts of each label (rows) called each digit (columns); colours follow the errors alone."""
+    """Counts of each label (rows) by answer (columns); the colour is the number of errors."""
     ax = _new_axes(ax, height=5.5)
     shown = ConfusionMatrixDisplay.from_predictions(
         labels, predicted, labels=range(10), ax=ax, cmap="Blues", colorbar=False, values_format="d"
@@ -236,19 +261,19 @@ def plot_confusion_matrix(labels: torch.Tensor, predicted: torch.Tensor, *, titl
     shown.im_.set_clim(0, max(1, errors.max()))
     for text, count in zip(shown.text_.flat, errors.flat):
         text.set_color("white" if count > 0.6 * errors.max() and count else "black")
-    ax.set(title=title, xlabel="called", ylabel="labelled")
+    ax.set(title=title, xlabel="answer", ylabel="label")
     return ax
 
 
 def plot_calibration(table: pd.DataFrame, *, title: str = "Calibration", ax: Axes | None = None) -> Axes:
-    """Accuracy against confidence, a point per bin of `evaluation.bin_by_confidence`; on the line is honest."""
+    """Accuracy against confidence, a point per group of `evaluation.bin_by_confidence`; on the line is honest."""
     ax = _new_axes(ax, height=4)
     lowest = min(table["confidence"].min(), table["accuracy"].min())
     ax.plot([lowest, 1], [lowest, 1], color=GREY, linestyle=":", linewidth=1)
-    ax.plot(table["confidence"], table["accuracy"], color=BLUE, marker="o")
+    ax.plot(table["confidence"], table["accuracy"], "o", color=BLUE, alpha=0.6)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
-    ax.set(title=title, xlabel="mean confidence of the bin", ylabel="share that is right")
+    ax.set(title=title, xlabel="mean confidence of the group", ylabel="share that is right")
     return ax
 
 
@@ -261,6 +286,6 @@ def plot_robustness(curve: pd.DataFrame, change: str, *, ax: Axes | None = None)
     ax.set(title=change.partition(" (")[0], xlabel=change)
     ax.set_ylim(0, 1.04)
     if ax.get_subplotspec() is None or ax.get_subplotspec().is_first_col():
-        ax.set_ylabel("share, mean of all images")
+        ax.set_ylabel("share right, mean confidence")
         ax.legend(frameon=False, loc="lower left")
     return ax

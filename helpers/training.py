@@ -123,6 +123,16 @@ def fit(
     return run
 
 
+def save_network(path: Path | str, run: Run) -> None:
+    """Write what others need of a finished run: recipe, seed, history without times, weights (see `load_network`).
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    history = [{key: value for key, value in row.items() if key != "seconds"} for row in run.history]
+    write_checkpoint(path, _describe(run) | {"history": history})
+
+
 def make_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimiser over all weights of a network."""
     if recipe.optimiser == "adam":
@@ -225,18 +235,17 @@ def _record(run: Run, rate: float, learnt: tuple, held_out: tuple, seconds: floa
 
 def _save(folder: Path, run: Run, images: int, optimiser, scheduler) -> None:
     """Write `last.pt`, and `best.pt` where this epoch is the best so far."""
-    content = {
-        "recipe": dataclasses.asdict(run.recipe),
-        "seed": run.seed,
-        "images": images,
-        "history": run.history,
-        "model": {name: value.cpu().contiguous() for name, value in run.model.state_dict().items()},
-    }
+    content = _describe(run) | {"images": images}
     accuracies = [row["validation_accuracy"] for row in run.history]
     if accuracies.index(max(accuracies)) == len(accuracies) - 1:
         write_checkpoint(folder / "best.pt", content)
     state = {"optimiser": optimiser.state_dict(), "scheduler": scheduler.state_dict()}
     write_checkpoint(folder / "last.pt", content | state)
+
+
+def _describe(run: Run) -> dict:
+    weights = {name: value.cpu().contiguous() for name, value in run.model.state_dict().items()}
+    return {"recipe": dataclasses.asdict(run.recipe), "seed": run.seed, "history": run.history, "model": weights}
 
 
 def _resume(path: Path, run: Run, images: int, optimiser, scheduler) -> None:

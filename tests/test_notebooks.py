@@ -113,7 +113,7 @@ def test_each_section_asks_and_each_link_leads_somewhere(path):
     sections = len(re.findall(r"^## \d", text, re.MULTILINE))
     assert 4 <= sections <= 7
     assert text.count("**Predict first.**") >= sections - 1
-    assert text.count("<b>Exercise.</b>") >= sections - 1
+    assert text.count("**Exercise.**") >= sections - 1
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert (path.parent / target).exists(), target
 

@@ -34,7 +34,7 @@ FIGURES = {
     "plot_receptive_fields": (IMAGE, receptive_field_table(build_model("compact"))),
     "plot_loss": (RUN,),
     "plot_accuracy": (RUN,),
-    "plot_learning_rates": ({"a": [0.1, 0.01], "b": [0.2, 0.2]}, 1),
+    "plot_curves": ({"a": [0.1, 0.01], "b": [0.2, 0.2]},),
     "plot_confusion_matrix": (LABELS, LABELS.roll(1)),
     "plot_calibration": (pd.DataFrame({"confidence": [0.5, 0.9], "accuracy": [0.4, 0.9]}),),
     "plot_robustness": (pd.DataFrame({"accuracy": [1.0, 0.5], "confidence": [1.0, 0.9]}), "shift (px)"),
@@ -56,7 +56,7 @@ def test_no_figure_is_forgotten():
 @pytest.mark.parametrize("name", FIGURES)
 def test_draws_on_its_own_axes_or_on_given_ones(name):
     function = getattr(plotting, name)
-    options = {key: key for key in ("title", "unit") if key in inspect.signature(function).parameters}
+    options = {key: key for key in ("title", "unit", "xlabel") if key in inspect.signature(function).parameters}
     ax = function(*FIGURES[name], **options)
     assert isinstance(ax, Axes) and ax.get_title() and ax.get_xlabel()
     ax.figure.canvas.draw()
@@ -87,11 +87,9 @@ def test_confusion_matrix_colours_errors_only():
     assert ax.images[0].get_array()[1].tolist() == [10] + [0] * 9
 
 
-def test_figures_are_saved_for_the_readme_only_when_publishing(tmp_path, monkeypatch):
-    monkeypatch.setattr(notebook, "HOME", tmp_path)
+def test_figures_are_saved_under_results(tmp_path, monkeypatch):
+    assert notebook.RESULTS == notebook.HOME / "build", "only publishing may write to images/"
+    monkeypatch.setattr(notebook, "RESULTS", tmp_path)
     plotting.plot_bars({"a": 1.0})
     notebook.save_figure("one")
-    monkeypatch.setattr(notebook, "PUBLISHED", True)
-    notebook.save_figure("two")
-    assert (tmp_path / "build" / "images" / "one.png").exists() and (tmp_path / "images" / "two.png").exists()
-    assert not (tmp_path / "images" / "one.png").exists()
+    assert (tmp_path / "images" / "one.png").read_bytes().startswith(b"\x89PNG")

@@ -1,6 +1,7 @@
 """The loop: it learns, repeats, resumes, and measures what it says it measures."""
 
 import dataclasses
+import functools
 import math
 
 import pytest
@@ -191,7 +192,7 @@ def test_unknown_optimiser():
 
 
 def test_progress_bar_says_epoch_loss_accuracy_and_rate(stripes, capsys, monkeypatch):
-    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    monkeypatch.setattr(training, "tqdm", functools.partial(training.tqdm, disable=False))
     monkeypatch.setattr(training, "REFRESH_SECONDS", 0.0)
     quick_fit(stripes)
     shown = capsys.readouterr().err

@@ -30,6 +30,8 @@ def unpack_tar(archive: Path | str, folder: Path | str) -> Path:
     archive, folder = Path(archive), Path(folder)
     if folder.exists():
         raise DataError(folder, "exists already", "Delete it or name another folder")
+    if not hasattr(tarfile, "data_filter"):
+        raise DataError(archive, "cannot be unpacked safely by this Python", "Update to 3.10.12, 3.11.4 or newer")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.part") as temporary:
         try:
