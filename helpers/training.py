@@ -100,19 +100,11 @@ def fit(
     device = torch.device(device or pick_device())
     train_batches = _make_train_batches(recipe, train, device)
     validation_batches = Batches(validation, EVALUATION_BATCH, device, scaling=recipe.scaling)
-    torch.manual_seed(seed)
-    run = Run(recipe, seed, _place(build_model(recipe.model), device))
-    optimiser = make_optimiser(recipe, run.model)
-    scheduler = make_scheduler(recipe, optimiser)
+    run, optimiser, scheduler = _start(recipe, seed, device)
     if folder is not None:
         _resume(Path(folder) / "last.pt", run, len(train), optimiser, scheduler)
-    first = len(run.history)
-    total = recipe.epochs * len(train_batches)
-    with (
-        tqdm(total=total, initial=first * len(train_batches), unit="step", mininterval=REFRESH_SECONDS) as bar,
-        torch.backends.cudnn.flags(deterministic=True, benchmark=False),
-    ):
-        for epoch in range(first, recipe.epochs):
+    with _make_bar(run, len(train_batches)) as bar, torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+        for epoch in range(len(run.history), recipe.epochs):
             started, rate = time.perf_counter(), scheduler.get_last_lr()[0]
             seed_epoch(seed, epoch)
             learnt = _train_epoch(run, train_batches, optimiser, scheduler, bar)
@@ -182,6 +174,19 @@ def evaluate(model: nn.Module, batches: Batches, recipe: Recipe) -> tuple[float,
 def _make_train_batches(recipe: Recipe, train: Split, device: torch.device) -> Batches:
     augment = AUGMENTATIONS[recipe.augmentation] if recipe.augmentation else None
     return Batches(train, recipe.batch_size, device, shuffle=True, augment=augment, scaling=recipe.scaling)
+
+
+def _start(recipe: Recipe, seed: int, device: torch.device):
+    """A run with fresh weights, its optimiser and its schedule."""
+    torch.manual_seed(seed)
+    run = Run(recipe, seed, _place(build_model(recipe.model), device))
+    optimiser = make_optimiser(recipe, run.model)
+    return run, optimiser, make_scheduler(recipe, optimiser)
+
+
+def _make_bar(run: Run, steps_per_epoch: int) -> tqdm:
+    done, total = len(run.history) * steps_per_epoch, run.recipe.epochs * steps_per_epoch
+    return tqdm(total=total, initial=done, unit="step", mininterval=REFRESH_SECONDS)
 
 
 def _place(model: nn.Module, device: torch.device) -> nn.Module:

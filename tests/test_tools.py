@@ -7,7 +7,7 @@ import pytest
 
 from tools import execute_notebooks
 from tools.notebook_rules import read_notebook
-from tools.stamps import make_stamp, strip_comments
+from tools.stamps import list_imports, make_stamp, strip_comments
 
 SOURCE = '''"""A module."""
 
@@ -36,16 +36,26 @@ def test_stamp_ignores_comments_docstrings_and_blank_lines_only():
     assert strip_comments(SOURCE.replace("+ text", "+ 2 * text")) != stripped
 
 
-def test_stamp_follows_every_helper(tmp_path):
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "a.py").write_text("x = 1\n")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+def test_stamp_follows_the_helpers_that_are_used(tmp_path):
+    files = {"a.py": "from helpers.b import x\n", "b/c.py": "x = 1\n", "d.py": "y = 1\n"}
+    for name, source in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(source)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("from helpers import a\na.x")])
     before = make_stamp(notebook, tmp_path)
-    (tmp_path / "deep" / "a.py").write_text("x = 1  # one\n")
+    (tmp_path / "d.py").write_text("y = 2\n")
+    (tmp_path / "b" / "c.py").write_text("x = 1  # one\n")
     assert make_stamp(notebook, tmp_path) == before
-    (tmp_path / "deep" / "a.py").write_text("x = 2\n")
+    (tmp_path / "b" / "c.py").write_text("x = 2\n")
     assert make_stamp(notebook, tmp_path)["helpers"] != before["helpers"]
     assert make_stamp(notebook, tmp_path)["cells"] == before["cells"]
+
+
+@pytest.mark.parametrize(
+    "source", ["from helpers.a import x", "from helpers import a", "import helpers.a", "import helpers.a.b"]
+)
+def test_stamp_knows_every_form_of_import(source):
+    assert list_imports(f"import os\n{source}\nfrom pathlib import Path") == {"a"}
 
 
 @pytest.fixture

@@ -61,20 +61,18 @@ def prepare(*, publish: bool) -> bool:
         os.environ["COURSE_OFFLINE"] = "1"
     os.environ["COURSE_PUBLISH"] = "1" if publish else "0"
     os.environ["PYTHONHASHSEED"] = "0"
+    os.environ["TQDM_DISABLE"] = "1"  # the kernels' own bars would end up in the stored outputs
     return True
 
 
 def execute(path: Path, target: Path) -> str | None:
     """Run one notebook and store it at `target`; returns its headline, or None after reporting a failed cell."""
     notebook = read_notebook(path)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    count = sum(cell.cell_type == "code" for cell in notebook.cells)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell in code:
+        cell.outputs, cell.execution_count = [], None
     layout = "{desc:<28}{bar:20} {n_fmt:>3}/{total_fmt} cells, {elapsed}"
-    # The kernel's own progress bars would end up in the stored outputs; this one is ours.
-    with tqdm(total=count, desc=path.stem, bar_format=layout, disable=False) as bar:
-        os.environ["TQDM_DISABLE"] = "1"
+    with tqdm(total=len(code), desc=path.stem, bar_format=layout, disable=False) as bar:
         client = NotebookClient(
             notebook,
             timeout=CELL_TIMEOUT_SECONDS,

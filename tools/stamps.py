@@ -12,10 +12,32 @@ HELPERS = Path(__file__).resolve().parents[1] / "helpers"
 
 
 def make_stamp(notebook: NotebookNode, helpers: Path = HELPERS) -> dict[str, str]:
-    """Hashes of the notebook's code cells and of the helpers' code, comments and docstrings left out."""
+    """Hashes of a notebook's code cells and of the helpers that they use, comments and docstrings left out."""
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    modules = [strip_comments(path.read_text(encoding="utf-8")) for path in sorted(helpers.rglob("*.py"))]
-    return {"cells": _digest(map(strip_comments, cells)), "helpers": _digest(modules)}
+    modules = [path.read_text(encoding="utf-8") for path in list_used_files(cells, helpers)]
+    return {"cells": _digest(map(strip_comments, cells)), "helpers": _digest(map(strip_comments, modules))}
+
+
+def list_used_files(cells: list[str], helpers: Path) -> list[Path]:
+    """The files of every helper module that code cells import, directly or through other helpers."""
+    waiting, used = set().union(*map(list_imports, cells)), {}
+    while waiting:
+        module = waiting.pop()
+        used[module] = sorted((helpers / module).rglob("*.py")) or [helpers / f"{module}.py"]
+        for path in used[module]:
+            waiting |= list_imports(path.read_text(encoding="utf-8")) - used.keys()
+    return [path for module in sorted(used) for path in used[module]]
+
+
+def list_imports(source: str) -> set[str]:
+    """The modules right below `helpers` that a piece of code imports."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.split(".")[1] for name in found if name.startswith("helpers.")}
 
 
 def strip_comments(source: str) -> str:
