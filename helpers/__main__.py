@@ -13,11 +13,12 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("download", help="find MNIST, or download it into data/, and check every file")
     parser.parse_args(arguments)
     try:
-        print(describe_source(load_mnist()))
+        mnist = load_mnist()
+        print(describe_source(mnist))
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
+    return 0 if mnist.source == "mnist" else 1
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ def crop_and_rotate(images: torch.Tensor) -> torch.Tensor:
     count = len(images)
     zoomed = torch.rand(count).lt(CROP_PROBABILITY).nonzero().squeeze(1).to(images.device)
     degrees = torch.empty(count).uniform_(-MAX_DEGREES, MAX_DEGREES).to(images.device)
-    images = images.index_copy(0, zoomed, zoom_centre(images[zoomed]))
+    if len(zoomed):
+        images = images.clone()
+        images[zoomed] = zoom_centre(images[zoomed])
     return rotate(images, degrees)
 
 

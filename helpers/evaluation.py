@@ -162,14 +162,17 @@ def calibration_error(predictions: Predictions, bins: int = 10) -> float:
     return float(np.average((table["confidence"] - table["accuracy"]).abs(), weights=table["images"]))
 
 
-def occlusion_map(model: nn.Module, image: torch.Tensor, digit: int, patch: int = 7) -> torch.Tensor:
+def occlusion_map(
+    model: nn.Module, image: torch.Tensor, digit: int, patch: int = 7, *, scaling: str = "normalised"
+) -> torch.Tensor:
     """How much the probability of a digit falls when a patch of background covers each part of an image.
 
     Args:
-        model: returns logits, given normalised images.
+        model: returns logits.
         image: uint8 (28, 28).
         digit: whose probability is watched.
         patch: side of the square in pixels, odd.
+        scaling: how the network was trained to see grey levels (see `data.Batches`).
 
     Returns:
         float (28, 28): at each pixel, the fall (positive: that part spoke for the digit) with the patch centred there.
@@ -184,5 +187,5 @@ def occlusion_map(model: nn.Module, image: torch.Tensor, digit: int, patch: int 
         covered[pixel, row : row + patch, column : column + patch] = 0
     variants = torch.cat([image[None], covered[:, reach : reach + height, reach : reach + width]])
     labels = torch.full((len(variants),), digit)
-    probabilities = predict(model, Split(variants, labels)).probabilities[:, digit]
+    probabilities = predict(model, Split(variants, labels), scaling=scaling).probabilities[:, digit]
     return (probabilities[0] - probabilities[1:]).reshape(height, width)

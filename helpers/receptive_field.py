@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 Pair = tuple[int, int]
 FIRST_CANVAS, LARGEST_CANVAS = 64, 8192
@@ -27,21 +28,26 @@ ADAPTIVE = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 PADDINGS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d)
 POINTWISE = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm),
-    *(nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity, nn.Flatten),
+    *(_DropoutNd, nn.Identity, nn.Flatten),
 )
+# Fine over channels, but over rows or columns every output would see a whole line.
+OVER_ONE_AXIS = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.GLU)
+KNOWN = (nn.Conv2d, nn.Linear, *POOLINGS, *ADAPTIVE, *PADDINGS, *POINTWISE)
 # Functions and tensor methods that a forward pass may call instead of a layer.
 POINTWISE_NAMES = frozenset(
-    "add batch_norm celu contiguous dropout dropout2d elu flatten gelu hardsigmoid hardswish hardtanh leaky_relu "
-    "log_softmax logsigmoid mish mul neg relu relu6 relu_ reshape selu sigmoid silu softmax softplus squeeze sub "
+    "add batch_norm celu clamp contiguous dropout dropout2d elu flatten gelu hardsigmoid hardswish hardtanh leaky_relu "
+    "logsigmoid mish mul neg relu relu6 relu_ reshape selu sigmoid silu softplus squeeze sub "
     "tanh truediv view".split()
 )
-POOLING_NAMES = {
+LAYER_NAMES = {
     "max_pool2d": nn.MaxPool2d,
     "avg_pool2d": nn.AvgPool2d,
     "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
     "adaptive_max_pool2d": nn.AdaptiveMaxPool2d,
+    "softmax": nn.Softmax,
+    "log_softmax": nn.LogSoftmax,
 }
-WINDOW_OPTIONS = ("kernel_size", "stride", "padding", "dilation", "output_size")
+LAYER_OPTIONS = ("kernel_size", "stride", "padding", "dilation", "output_size", "dim")
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,8 @@ def measure_receptive_field(
     """The receptive field of one layer, found by asking which input pixels a single output depends on.
 
     The layers up to `layer` are run as a linear stand-in: every window becomes a convolution with equal weights, so
-    no gradient is cut by a ReLU or a maximum. The canvas is larger than the field: the image's edge does not cut it.
+    no gradient is cut by a ReLU or a maximum. The canvas is larger than the field, so the image's edge does not cut it.
+    This checks the arithmetic; the windows are read from the layers as in `receptive_field_table`.
 
     Args:
         model: as for `receptive_field_table`.
@@ -152,10 +159,11 @@ def _merge_axes(column: pd.Series) -> pd.Series:
 
 
 class _Tracer(fx.Tracer):
-    """Stops at the layers known here, so that a course's own kind of dropout counts as one layer."""
+    """Stops at known layers, also at those derived from them without a forward pass of their own, and any dropout."""
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        return isinstance(module, POINTWISE) or super().is_leaf_module(module, qualified_name)
+        inherited = isinstance(module, KNOWN) and type(module).forward.__module__.startswith("torch.nn")
+        return inherited or isinstance(module, _DropoutNd) or super().is_leaf_module(module, qualified_name)
 
 
 class _ShapeRecorder(fx.Interpreter):
@@ -174,33 +182,44 @@ class _ShapeRecorder(fx.Interpreter):
 
 def _list_windows(model: nn.Module, input_shape: tuple[int, ...]) -> list[Window]:
     """The windows of a network's layers in execution order, from one pass over an empty image."""
+    if len(input_shape) != 3:
+        raise ValueError(f"input_shape must be (channels, height, width), not {input_shape}")
+    model = nn.Sequential(model) if isinstance(model, KNOWN) else model
     model = copy.deepcopy(model).cpu().float().eval()
     try:
         traced = fx.GraphModule(model, _Tracer().trace(model))
-    except (fx.proxy.TraceError, TypeError) as error:
+    except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
         raise ValueError(f"{type(model).__name__} decides at run time which layers it calls: {error}") from error
     recorder = _ShapeRecorder(traced)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        recorder.run(torch.zeros(1, *input_shape))
-    return list(_follow_chain(traced, recorder.shapes))
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            recorder.run(torch.zeros(2, *input_shape))
+    except RuntimeError as error:
+        raise ValueError(f"{type(model).__name__} does not take one image of shape {input_shape}: {error}") from error
+    windows = list(_follow_chain(traced, recorder.shapes))
+    if not windows:
+        raise ValueError(f"{type(model).__name__} has no layers")
+    return windows
 
 
 def _follow_chain(traced: fx.GraphModule, shapes: dict[fx.Node, torch.Size]) -> Iterator[Window]:
     """A window per layer; ValueError where a tensor is used twice or a layer takes two."""
-    calls, before, map_size = Counter(), None, (1, 1)
-    for node, shape in shapes.items():
-        if node.op == "output":
-            continue
-        if before is not None:
-            if [other for other in node.all_input_nodes if other in shapes] != [before]:
-                raise ValueError(f"not a chain: the network branches or joins at {node.name!r}: no one table holds")
-            layer = traced.get_submodule(node.target) if node.op == "call_module" else _as_layer(node)
-            name = str(node.target) if node.op == "call_module" else node.name
-            calls[name] += 1
-            yield _describe(layer, name if calls[name] == 1 else f"{name}#{calls[name]}", map_size, shape)
-        before = node
-        if len(shape) == 4 or isinstance(layer, nn.Linear):
-            map_size = _map_size(shape)
+    nodes = [node for node in shapes if node.op != "output"]
+    calls, map_size = Counter(), _map_size(shapes[nodes[0]])
+    for before, node in zip(nodes, nodes[1:]):
+        if [other for other in node.all_input_nodes if other in shapes] != [before]:
+            raise ValueError(f"not a chain: the network branches or joins at {node.name!r}: no one table holds")
+        layer = traced.get_submodule(node.target) if node.op == "call_module" else _as_layer(node)
+        name = str(node.target) if node.op == "call_module" else node.name
+        calls[name] += 1
+        name = name if calls[name] == 1 else f"{name}#{calls[name]}"
+        if len(shapes[node]) not in (2, 4) or len(shapes[node]) > len(shapes[before]):
+            raise ValueError(
+                f"{name} gives shape {tuple(shapes[node])}: only maps (n, c, h, w), then flat (n, c), are known"
+            )
+        yield _describe(layer, name, map_size, shapes[node])
+        if len(shapes[node]) == 4 or isinstance(layer, nn.Linear):
+            map_size = _map_size(shapes[node])
 
 
 def _map_size(shape: torch.Size) -> Pair:
@@ -212,11 +231,13 @@ def _as_layer(node: fx.Node) -> nn.Module:
     name = node.target if node.op == "call_method" else getattr(node.target, "__name__", str(node.target))
     if name in POINTWISE_NAMES:
         return nn.Identity()
-    if name in POOLING_NAMES:
-        options = {key: value for key, value in node.kwargs.items() if key in WINDOW_OPTIONS}
-        return POOLING_NAMES[name](*node.args[1:5], **options)
-    if name == "mean" and {axis % 4 for axis in (*node.args[1:], *node.kwargs.values())[0]} == {2, 3}:
-        return nn.AdaptiveAvgPool2d(1)
+    if name in LAYER_NAMES:
+        options = {key: value for key, value in node.kwargs.items() if key in LAYER_OPTIONS}
+        return LAYER_NAMES[name](*node.args[1:5], **options)
+    if name == "mean":
+        axes = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
+        if isinstance(axes, (tuple, list)) and {axis % 4 for axis in axes} == {2, 3}:
+            return nn.AdaptiveAvgPool2d(1)
     if name in ("cat", "concat", "stack"):
         raise ValueError(f"not a chain: the network joins several maps at {node.name!r}, so no one table holds")
     raise ValueError(f"no receptive field is known for {name!r}; write it as a layer")
@@ -225,8 +246,6 @@ def _as_layer(node: fx.Node) -> nn.Module:
 def _describe(layer: nn.Module, name: str, map_size: Pair, shape: torch.Size) -> Window:
     """The window of one layer on a map of the given size, giving a tensor of the given shape."""
     output_size = _map_size(shape)
-    if len(shape) not in (2, 4):
-        raise ValueError(f"{name} gives shape {tuple(shape)}; only maps (n, c, h, w) and flat (n, c) are known")
     if isinstance(layer, nn.Linear) and len(shape) == 2:
         return Window(name, kernel=map_size)
     if isinstance(layer, ADAPTIVE):
@@ -240,8 +259,12 @@ def _describe(layer: nn.Module, name: str, map_size: Pair, shape: torch.Size) ->
     if isinstance(layer, (nn.Conv2d, *POOLINGS)):
         kernel, dilation = _pair(layer.kernel_size), _pair(getattr(layer, "dilation", 1))
         padding = _near_padding(getattr(layer, "padding", 0), kernel, dilation)
-        return Window(name, kernel, _pair(layer.stride), padding, dilation, output_size)
+        return Window(name, kernel, _pair(layer.stride or layer.kernel_size), padding, dilation, output_size)
     if isinstance(layer, POINTWISE) or type(layer).__module__ == "torch.nn.modules.activation":
+        if len(shape) == 4 and (
+            output_size != map_size or (isinstance(layer, OVER_ONE_AXIS) and layer.dim not in (1, -3))
+        ):
+            raise ValueError(f"{name} mixes or rearranges pixels: no receptive field is known for it")
         return Window(name, output_size=output_size)
     raise ValueError(f"no receptive field is known for {name}, a {type(layer).__name__}")
 

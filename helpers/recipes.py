@@ -35,6 +35,11 @@ class Recipe:
     decay_unit: str = "epoch"
     softmax_before_loss: bool = False
 
+    def __post_init__(self):
+        for name, known in (("optimiser", ("sgd", "adam")), ("decay_unit", ("epoch", "step"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+
 
 # The published projects, named A to D in the course. Where a description leaves a fact open, the choice is ours:
 # the batch size of B (128) and the input scaling of A and D (0 to 1, as torchvision's ToTensor gives it).

@@ -103,7 +103,7 @@ def fit(
     run, optimiser, scheduler = _start(recipe, seed, device)
     if folder is not None:
         _resume(Path(folder) / "last.pt", run, len(train), optimiser, scheduler)
-    with _make_bar(run, len(train_batches)) as bar, torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+    with _make_bar(run, len(train_batches)) as bar, _deterministic():
         for epoch in range(len(run.history), recipe.epochs):
             started, rate = time.perf_counter(), scheduler.get_last_lr()[0]
             seed_epoch(seed, epoch)
@@ -128,10 +128,8 @@ def save_network(path: Path | str, run: Run) -> None:
 def make_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimiser over all weights of a network."""
     if recipe.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum)
-    raise ValueError(f'optimiser must be "sgd" or "adam", not {recipe.optimiser!r}')
+        return torch.optim.Adam(model.parameters(), lr=float(recipe.learning_rate))
+    return torch.optim.SGD(model.parameters(), lr=float(recipe.learning_rate), momentum=recipe.momentum)
 
 
 def make_scheduler(recipe: Recipe, optimiser: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
@@ -179,7 +177,7 @@ def _make_train_batches(recipe: Recipe, train: Split, device: torch.device) -> B
 def _start(recipe: Recipe, seed: int, device: torch.device):
     """A run with fresh weights, its optimiser and its schedule."""
     torch.manual_seed(seed)
-    run = Run(recipe, seed, _place(build_model(recipe.model), device))
+    run = Run(recipe, int(seed), _place(build_model(recipe.model), device))
     optimiser = make_optimiser(recipe, run.model)
     return run, optimiser, make_scheduler(recipe, optimiser)
 
@@ -187,6 +185,12 @@ def _start(recipe: Recipe, seed: int, device: torch.device):
 def _make_bar(run: Run, steps_per_epoch: int) -> tqdm:
     done, total = len(run.history) * steps_per_epoch, run.recipe.epochs * steps_per_epoch
     return tqdm(total=total, initial=done, unit="step", mininterval=REFRESH_SECONDS)
+
+
+def _deterministic():
+    """The same sums in the same order on CUDA. A flag that is left out falls to a default that turns cuDNN off."""
+    tf32 = torch.backends.cudnn.allow_tf32
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False, allow_tf32=tf32)
 
 
 def _place(model: nn.Module, device: torch.device) -> nn.Module:
@@ -231,8 +235,9 @@ def _show(bar: tqdm, run: Run, average: Average, scheduler) -> None:
 
 def _record(run: Run, rate: float, learnt: tuple, held_out: tuple, seconds: float) -> None:
     epoch = len(run.history) + 1
-    if not math.isfinite(learnt[0]):
-        raise TrainingError(f"the loss is {learnt[0]} after epoch {epoch}: try a lower learning rate than {rate:g}")
+    for loss in (learnt[0], held_out[0]):
+        if not math.isfinite(loss):
+            raise TrainingError(f"the loss is {loss} after epoch {epoch}: try a lower learning rate than {rate:g}")
     row = {"epoch": epoch, "train_loss": learnt[0], "train_accuracy": learnt[1]}
     row |= {"validation_loss": held_out[0], "validation_accuracy": held_out[1]}
     run.history.append(row | {"learning_rate": rate, "seconds": seconds})

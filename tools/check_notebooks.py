@@ -11,18 +11,17 @@ import sys
 
 import pytest
 
-from helpers.data import describe_source, load_mnist
+from tools.execute_notebooks import find_data
 from tools.notebook_rules import NOTEBOOKS
 
 
 def main() -> int:
     """Returns the exit status of pytest."""
-    mnist = load_mnist()
-    print(describe_source(mnist), flush=True)
+    mnist = find_data()
+    if mnist is None:
+        return 1
     compare = "--nbval" if mnist.source == "mnist" else "--nbval-lax"
     os.environ |= {"COURSE_FAST": "1", "COURSE_PUBLISH": "0", "TQDM_DISABLE": "1", "CUDA_VISIBLE_DEVICES": ""}
-    if mnist.source == "sample":
-        os.environ["COURSE_OFFLINE"] = "1"
     options = [compare, "--nbval-current-env", "--nbval-cell-timeout=600", "-p", "no:cacheprovider"]
     return pytest.main([*options, *sys.argv[1:], str(NOTEBOOKS)])
 

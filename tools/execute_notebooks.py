@@ -16,7 +16,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from tqdm import tqdm
 
-from helpers.data import DataError, describe_source, load_mnist
+from helpers.data import DataError, Mnist, describe_source, load_mnist
 from tools.notebook_rules import NOTEBOOKS, ROOT, find_notebooks, read_notebook, tags
 from tools.stamps import make_stamp
 
@@ -30,12 +30,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("mode", choices=("run", "outputs"))
     parser.add_argument("names", nargs="*", help="only notebooks with one of these in their name")
     options = parser.parse_args(arguments)
+    paths = [path for path in find_notebooks() if any(name in path.name for name in options.names or [""])]
+    if not paths:
+        print(f"error: no notebook has {' or '.join(options.names)} in its name", file=sys.stderr)
+        return 2
     if not prepare(publish=options.mode == "outputs"):
         return 1
     results = []
-    for path in find_notebooks():
-        if options.names and not any(name in path.name for name in options.names):
-            continue
+    for path in paths:
         target = path if options.mode == "outputs" else BUILD / path.name
         started = time.perf_counter()
         headline = execute(path, target)
@@ -48,21 +50,31 @@ def main(arguments: list[str] | None = None) -> int:
 
 def prepare(*, publish: bool) -> bool:
     """Get the data and set what the kernels inherit; False where there is no going on."""
-    try:
-        mnist = load_mnist()
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
+    mnist = find_data()
+    if mnist is None:
         return False
-    print(describe_source(mnist), flush=True)
     if publish and mnist.source != "mnist":
         print("error: outputs are only stored from the full data set", file=sys.stderr)
         return False
-    if mnist.source == "sample":
-        os.environ["COURSE_OFFLINE"] = "1"
     os.environ["COURSE_PUBLISH"] = "1" if publish else "0"
     os.environ["PYTHONHASHSEED"] = "0"
     os.environ["TQDM_DISABLE"] = "1"  # the kernels' own bars would end up in the stored outputs
     return True
+
+
+def find_data() -> Mnist | None:
+    """Find or download MNIST once for all kernels, which start in another folder; None after reporting an error."""
+    if os.environ.get("MNIST_ROOT"):
+        os.environ["MNIST_ROOT"] = str(Path(os.environ["MNIST_ROOT"].strip()).expanduser().resolve())
+    try:
+        mnist = load_mnist()
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return None
+    print(describe_source(mnist), flush=True)
+    if mnist.source == "sample":
+        os.environ["COURSE_OFFLINE"] = "1"
+    return mnist
 
 
 def execute(path: Path, target: Path) -> str | None:

@@ -6,6 +6,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from helpers.data.errors import DataError
@@ -60,7 +61,7 @@ def parse_idx(content: bytes, name: Path | str = "IDX data") -> torch.Tensor:
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     if len(content) != header + math.prod(shape):
         raise DataError(name, f"holds {len(content) - header:,} values where its header says {shape}", remedy)
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=header).reshape(shape)
+    return torch.from_numpy(np.frombuffer(content, np.uint8)[header:].reshape(shape).copy())
 
 
 def read_idx(path: Path | str) -> torch.Tensor:

@@ -9,6 +9,7 @@ import os
 import shutil
 import urllib.request
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def load_mnist(root: Path | str | None = None, *, download: bool = True) -> Mnis
     """
     for name, folder in (("root", root), ("MNIST_ROOT", os.environ.get("MNIST_ROOT"))):
         if folder:
-            raw = _find_raw_folder(Path(folder))
+            raw = _find_raw_folder(Path(str(folder).strip()).expanduser())
             if raw:
                 return _load_folder(raw)
             warnings.warn(f"{name}={folder} holds no MNIST file: looking further", stacklevel=2)
@@ -108,9 +109,9 @@ def describe_source(mnist: Mnist) -> str:
 
 
 def _find_raw_folder(folder: Path) -> Path | None:
-    """The folder itself or `MNIST/raw` below it, whichever holds an MNIST file; None where neither does."""
+    """The folder itself, or torchvision's `MNIST/raw` below it, where it holds an MNIST file; else None."""
     try:
-        for raw in (folder, folder / "MNIST" / "raw"):
+        for raw in (folder, folder / "raw", folder / "MNIST" / "raw"):
             present = {path.name.removesuffix(".gz") for path in raw.iterdir()} if raw.exists() else set()
             if present & {file.name for file in FILES.values()}:
                 return raw
@@ -131,7 +132,10 @@ def _load_part(raw: Path, part: str) -> torch.Tensor:
 
 def _read_checked(raw: Path, file: MnistFile) -> bytes:
     """The unpacked content of a file, raw or `.gz`, with the right MD5; DataError where there is none."""
-    paths = [path for path in (raw / file.name, raw / f"{file.name}.gz") if path.exists()]
+    try:
+        paths = [path for path in (raw / file.name, raw / f"{file.name}.gz") if path.exists()]
+    except OSError as error:
+        raise DataError(raw / file.name, f"cannot be read ({error.strerror})", "Make the folder readable") from error
     if not paths:
         remedy = "Copy all four MNIST files there, raw or as .gz"
         raise DataError(raw / file.name, "is missing (raw and .gz)", remedy)
@@ -171,27 +175,36 @@ def _load_own_folder(download: bool) -> Mnist | None:
     Raises:
         DataError: a file is damaged and no replacement can be had.
     """
-    raw = _find_raw_folder(DATA_FOLDER) or DATA_FOLDER / "MNIST" / "raw"
+    found = _find_raw_folder(DATA_FOLDER)
+    raw = found or DATA_FOLDER / "MNIST" / "raw"
     for file in FILES.values():
-        present = any((raw / name).exists() for name in (file.name, f"{file.name}.gz"))
-        try:
-            _read_checked(raw, file)
-        except DataError as damage:
-            if download and _download(file, raw):
-                continue
-            if present:
-                raise damage
+        missing = not found or not {file.name, f"{file.name}.gz"} & {path.name for path in raw.iterdir()}
+        damage = _find_damage(raw, file)
+        if damage and download:
+            _download(file, raw)
+            damage = _find_damage(raw, file)
+        if damage and missing:
             return None
+        if damage:
+            raise damage
     return _load_folder(raw)
 
 
-def _download(file: MnistFile, raw: Path) -> bool:
+def _find_damage(raw: Path, file: MnistFile) -> DataError | None:
+    try:
+        _read_checked(raw, file)
+    except DataError as damage:
+        return damage
+    return None
+
+
+def _download(file: MnistFile, raw: Path) -> None:
     """Fetch a file from the first mirror that gives it whole, under its final name only once it is checked.
 
     Raises:
         DataError: it cannot be written (disk full, folder read-only).
     """
-    temporary = raw / f"{file.name}.gz.part"
+    temporary = raw / f"{file.name}.gz.{os.getpid()}.part"
     for mirror in MIRRORS:
         try:
             raw.mkdir(parents=True, exist_ok=True)
@@ -200,23 +213,22 @@ def _download(file: MnistFile, raw: Path) -> bool:
             _check_content(temporary, content, file)
             (raw / file.name).unlink(missing_ok=True)
             temporary.replace(raw / f"{file.name}.gz")
-            return True
+            return
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT):
                 remedy = "Free 12 MB or allow writing there, or point MNIST_ROOT at a copy elsewhere"
                 raise DataError(raw, f"cannot be written ({error.strerror})", remedy) from error
-        except (EOFError, ValueError, http.client.HTTPException, DataError):
+        except (EOFError, ValueError, zlib.error, http.client.HTTPException, DataError):
             pass
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-    return False
 
 
 def _fetch(url: str, path: Path) -> None:
     with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, path.open("wb") as target:
         total = int(response.headers.get("Content-Length") or 0)
-        with tqdm.wrapattr(response, "read", total=total, desc=path.name.removesuffix(".gz.part")) as stream:
+        with tqdm.wrapattr(response, "read", total=total, desc=url.rpartition("/")[2]) as stream:
             shutil.copyfileobj(stream, target)
 
 

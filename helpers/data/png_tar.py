@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch.utils.data import Dataset
 
 from helpers.data.errors import DataError
@@ -32,17 +32,22 @@ def unpack_tar(archive: Path | str, folder: Path | str) -> Path:
         raise DataError(folder, "exists already", "Delete it or name another folder")
     if not hasattr(tarfile, "data_filter"):
         raise DataError(archive, "cannot be unpacked safely by this Python", "Update to 3.10.12, 3.11.4 or newer")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(folder.parent, f"cannot hold a folder ({error.strerror})", "Name another folder") from error
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.part") as temporary:
+        content = Path(temporary) / "content"
+        content.mkdir()
         try:
             with tarfile.open(archive) as tar:
-                tar.extractall(Path(temporary) / "content", filter="data")
+                tar.extractall(content, filter="data")
         except tarfile.FilterError as error:
             remedy = "Do not trust this archive: get it from its source again"
             raise DataError(archive, f"has an unsafe member ({error})", remedy) from error
         except (OSError, EOFError, tarfile.TarError) as error:
             raise DataError(archive, f"cannot be unpacked ({error})", "Fetch it again") from error
-        (Path(temporary) / "content").replace(folder)
+        content.replace(folder)
     return folder
 
 
@@ -74,6 +79,6 @@ class PngDigits(Dataset):
         try:
             with Image.open(path) as file:
                 image = torch.from_numpy(np.array(file.convert("L")))[None]
-        except (OSError, UnidentifiedImageError) as error:
+        except (OSError, SyntaxError, ValueError) as error:
             raise DataError(path, "is not a readable image", "Unpack the archive again") from error
         return (self.transform(image) if self.transform else image), self.labels[index]
