@@ -36,6 +36,8 @@ class Recipe:
     softmax_before_loss: bool = False
 
     def __post_init__(self):
+        # NumPy's numbers would go into checkpoints, which only plain ones come out of again.
+        object.__setattr__(self, "learning_rate", float(self.learning_rate))
         for name, known in (("optimiser", ("sgd", "adam")), ("decay_unit", ("epoch", "step"))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")

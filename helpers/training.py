@@ -128,8 +128,8 @@ def save_network(path: Path | str, run: Run) -> None:
 def make_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimiser over all weights of a network."""
     if recipe.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), lr=float(recipe.learning_rate))
-    return torch.optim.SGD(model.parameters(), lr=float(recipe.learning_rate), momentum=recipe.momentum)
+        return torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
+    return torch.optim.SGD(model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum)
 
 
 def make_scheduler(recipe: Recipe, optimiser: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:

@@ -49,6 +49,20 @@ def test_missing_empty_cut_and_foreign_files(tmp_path):
             load_network(tmp_path / "foreign.pt")
 
 
+def test_a_flipped_bit_is_found(tmp_path):
+    write_checkpoint(tmp_path / "a.pt", {"zeros": torch.zeros(10_000)})
+    content = bytearray((tmp_path / "a.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        read_checkpoint(tmp_path / "a.pt")
+    (tmp_path / "a.pt").write_text("hello world")
+    with pytest.raises(CheckpointError, match="is not a readable checkpoint"):
+        read_checkpoint(tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        write_checkpoint(tmp_path / "a.pt" / "b.pt", {})
+
+
 def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     write_checkpoint(tmp_path / "a.pt", {"epoch": 1})
 

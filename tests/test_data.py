@@ -45,7 +45,7 @@ def write_folder(folder, contents, *, packed=False):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("below", ["", "MNIST/raw"])
+@pytest.mark.parametrize("below", ["", "raw", "MNIST/raw"])
 def test_reads_raw_and_packed_files_in_both_layouts(contents, tmp_path, packed, below):
     write_folder(tmp_path / "root" / below, contents, packed=packed)
     mnist = load_mnist(tmp_path / "root", download=False)
@@ -124,12 +124,14 @@ def test_own_folder_is_filled_and_repaired_by_download(contents, tmp_path, monke
     assert load_mnist().test_labels.shape == (20,)
 
 
-@pytest.mark.parametrize("mode", ["cut", "html", "wrong"])
+@pytest.mark.parametrize("mode", ["cut", "html", "wrong", "flipped"])
 def test_bad_download_leaves_nothing_behind(contents, tmp_path, monkeypatch, mode):
     mirror = write_folder(tmp_path / "mirror", contents, packed=True)
     for archive in mirror.iterdir():
         whole = archive.read_bytes()
-        archive.write_bytes({"cut": whole[:-30], "html": b"<html>", "wrong": gzip.compress(b"other")}[mode])
+        flipped = whole[:10] + bytes([whole[10] ^ 255]) + whole[11:]
+        bad = {"cut": whole[:-30], "html": b"<html>", "wrong": gzip.compress(b"other"), "flipped": flipped}
+        archive.write_bytes(bad[mode])
     monkeypatch.setattr(mnist_module, "MIRRORS", (mirror.as_uri() + "/",))
     assert load_mnist().source == "sample"
     assert list((tmp_path / "own").rglob("*ubyte*")) == []
@@ -160,6 +162,20 @@ def test_interrupt_and_full_disk_during_download(contents, tmp_path, monkeypatch
         load_mnist()
 
 
+def test_a_download_that_another_process_finished_is_used(contents, tmp_path, monkeypatch):
+    raw = tmp_path / "own" / "MNIST" / "raw"
+    monkeypatch.setattr(mnist_module, "_download", lambda file, folder: write_folder(raw, contents, packed=True))
+    assert load_mnist().source == "mnist"
+
+
+def test_environment_may_hold_a_tilde_and_spaces(contents, tmp_path, monkeypatch):
+    write_folder(tmp_path / "data", contents)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("MNIST_ROOT", "~/data ")
+    assert load_mnist(download=False).source == "mnist"
+
+
 def test_offline_switch_forbids_the_download(contents, tmp_path, monkeypatch):
     mirror = write_folder(tmp_path / "mirror", contents, packed=True)
     monkeypatch.setattr(mnist_module, "MIRRORS", (mirror.as_uri() + "/",))
@@ -178,6 +194,7 @@ def test_idx_reader_refuses_what_is_not_idx(content):
 
 
 def test_idx_reader_reads_a_file(tmp_path):
+    assert parse_idx(idx_bytes(torch.zeros(0, 28, 28, dtype=torch.uint8))).shape == (0, 28, 28)
     values = torch.arange(24, dtype=torch.uint8).reshape(2, 3, 4)
     (tmp_path / "file").write_bytes(idx_bytes(values))
     assert torch.equal(read_idx(tmp_path / "file"), values)
@@ -217,6 +234,21 @@ def test_split_of_the_real_set_keeps_pairs_together(mnist):
         means = torch.stack([images[split.labels == digit].mean(0) for digit in range(10)])
         nearest = torch.cdist(images[:300], means).argmin(1)
         assert (nearest == split.labels[:300]).float().mean() > 0.7
+
+
+def test_another_seed_gives_another_split():
+    labels = torch.arange(1_200) % 10
+    images = torch.arange(1_200, dtype=torch.int32).reshape(-1, 1, 1)
+    validations = [split_train_validation(images, labels, seed=seed)[1].images.flatten() for seed in (0, 0, 1)]
+    assert torch.equal(validations[0], validations[1]) and not torch.equal(validations[0], validations[2])
+
+
+def test_sample_pairs_belong_together_and_are_divided_evenly():
+    sample = mnist_module._load_sample()
+    assert torch.equal(sample.test_labels.bincount(), torch.full((10,), 100))
+    assert torch.equal(sample.train_labels.bincount(), torch.full((10,), 400))
+    for half in ("train", "test"):
+        test_images_and_labels_belong_together(sample, half)
 
 
 def test_split_refuses_uneven_halves():

@@ -88,6 +88,17 @@ def test_predict_uses_eval_mode_in_order_and_puts_the_mode_back(marked):
     assert torch.allclose(reverse.logits.flip(0), predictions.logits, atol=1e-5)
 
 
+class Brightness(nn.Module):
+    def forward(self, images):
+        return images.mean((1, 2, 3))[:, None].repeat(1, 10)
+
+
+@pytest.mark.parametrize("scaling, expected", [("unit", 1.0), ("raw", 255.0), ("normalised", (1 - 0.1307) / 0.3081)])
+def test_predict_scales_as_the_network_was_trained(scaling, expected):
+    white = Split(torch.full((3, 28, 28), 255, dtype=torch.uint8), torch.zeros(3, dtype=torch.long))
+    assert predict(Brightness(), white, scaling=scaling).logits[0, 0].item() == pytest.approx(expected, rel=1e-4)
+
+
 class InkBelow(nn.Module):
     """Sure of 1 as long as there is ink in the lower right corner."""
 

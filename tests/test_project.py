@@ -59,7 +59,7 @@ def test_functions_are_short(path):
             length = (
                 node.end_lineno - node.lineno - (documented.end_lineno - documented.lineno + 1 if documented else 0)
             )
-            assert length <= 32, f"{path.stem}.{node.name} has {length} lines"
+            assert length <= 27, f"{path.stem}.{node.name} has {length} lines"
 
 
 def test_readme_images_exist_and_have_words():
@@ -84,8 +84,8 @@ def test_nothing_is_committed_that_should_not_be():
 
 
 def test_command_line_reports_the_data_or_the_error(capsys, monkeypatch, tmp_path):
-    assert main(["download"]) == 0
-    assert "images for training" in capsys.readouterr().out
+    status, said = main(["download"]), capsys.readouterr().out
+    assert "images for training" in said and status == int("SAMPLE MODE" in said)
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(b"")
     monkeypatch.setenv("MNIST_ROOT", str(tmp_path))
     assert main(["download"]) == 1

@@ -138,6 +138,42 @@ def test_functions_count_as_layers():
     assert table.receptive_field.iloc[-1] == 12 + 4 * 4
 
 
+def test_pooling_dilation_and_positional_arguments():
+    assert receptive_field_table(nn.Sequential(nn.MaxPool2d(3, 1, dilation=2))).receptive_field.tolist() == [5]
+
+    class Positional(nn.Module):
+        def forward(self, x):
+            return F.max_pool2d(x, 3, 2, 1, 2)
+
+    row = receptive_field_table(Positional()).iloc[0]
+    assert (row.receptive_field, row.jump, row.padding, row.start) == (5, 2, 1, 1.5)
+
+
+class Derived(nn.Conv2d):
+    pass
+
+
+class Blur(nn.Identity):
+    def forward(self, x):
+        return F.avg_pool2d(x, 5)
+
+
+class Square(nn.Module):
+    def forward(self, x):
+        return x * x
+
+
+def test_layers_of_ones_own():
+    assert receptive_field_table(nn.Sequential(Derived(1, 2, 3), Square())).receptive_field.tolist() == [3, 3]
+    assert receptive_field_table(nn.Sequential(Blur())).receptive_field.tolist() == [5]
+    assert receptive_field_table(nn.Conv2d(1, 1, 3)).receptive_field.tolist() == [3]
+
+
+class Rearranged(nn.Module):
+    def forward(self, x):
+        return x.reshape(-1, 1, 14, 56)
+
+
 class Residual(nn.Module):
     def __init__(self):
         super().__init__()
@@ -167,6 +203,11 @@ def test_published_branching_networks_are_refused(name):
         (nn.Sequential(nn.Upsample(scale_factor=2)), "Upsample"),
         (nn.Sequential(nn.AdaptiveAvgPool2d(5)), "windows of different sizes"),
         (nn.Sequential(nn.Flatten(2)), "shape"),
+        (Rearranged(), "mixes or rearranges"),
+        (nn.Sequential(nn.Softmax(dim=3)), "mixes or rearranges"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 49), nn.Unflatten(1, (1, 7, 7))), "gives shape"),
+        (nn.Sequential(nn.Conv2d(3, 1, 3)), "does not take one image"),
+        (nn.Sequential(), "has no layers"),
     ],
 )
 def test_what_has_no_single_window_is_refused(network, message):

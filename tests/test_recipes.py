@@ -5,15 +5,15 @@ import pytest
 from helpers.augmentation import AUGMENTATIONS
 from helpers.data.batches import SCALINGS
 from helpers.models import MODELS
-from helpers.recipes import RECIPES
+from helpers.recipes import RECIPES, Recipe
 
 FACTS = {
-    "five_conv": ("adam", 1e-3, 0.0, 128, 13, 938, "step", True),
-    "compact": ("sgd", 0.01, 0.9, 128, 20, 15, "epoch", False),
-    "lenet5": ("sgd", 1e-3, 0.9, 64, 20, None, "epoch", False),
-    "mlp": ("sgd", 1e-3, 0.9, 64, 20, None, "epoch", False),
-    "lenet5_regularised": ("sgd", 1e-3, 0.9, 64, 20, None, "epoch", False),
-    "small_vgg": ("sgd", 0.01, 0.0, 32, 5, None, "epoch", False),
+    "five_conv": ("adam", 1e-3, 0.0, 128, 13, 938, "step", True, "unit"),
+    "compact": ("sgd", 0.01, 0.9, 128, 20, 15, "epoch", False, "normalised"),
+    "lenet5": ("sgd", 1e-3, 0.9, 64, 20, None, "epoch", False, "normalised"),
+    "mlp": ("sgd", 1e-3, 0.9, 64, 20, None, "epoch", False, "normalised"),
+    "lenet5_regularised": ("sgd", 1e-3, 0.9, 64, 20, None, "epoch", False, "normalised"),
+    "small_vgg": ("sgd", 0.01, 0.0, 32, 5, None, "epoch", False, "unit"),
 }
 
 
@@ -21,7 +21,8 @@ FACTS = {
 def test_recipe_is_faithful(name):
     r = RECIPES[name]
     facts = (r.optimiser, r.learning_rate, r.momentum, r.batch_size, r.epochs, r.decay_every, r.decay_unit)
-    assert (*facts, r.softmax_before_loss) == FACTS[name]
+    assert (*facts, r.softmax_before_loss, r.scaling) == FACTS[name]
+    assert r.decay_factor == 0.1
     assert r.model in MODELS and r.scaling in SCALINGS
     assert r.augmentation is None or r.augmentation in AUGMENTATIONS
     assert (r.augmentation == "crop_and_rotate") == (name == "compact")
@@ -29,3 +30,9 @@ def test_recipe_is_faithful(name):
 
 def test_every_network_has_its_recipe():
     assert {recipe.model for recipe in RECIPES.values()} == set(MODELS)
+
+
+@pytest.mark.parametrize("wrong", [{"optimiser": "lion"}, {"decay_unit": "epochs"}])
+def test_unknown_choices_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong.values()))):
+        Recipe(model="mlp", **wrong)

@@ -5,6 +5,7 @@ import json
 import nbformat
 import pytest
 
+from helpers.data import DataError
 from tools import execute_notebooks
 from tools.notebook_rules import read_notebook
 from tools.stamps import list_imports, make_stamp, strip_comments
@@ -84,6 +85,20 @@ def test_run_executes_into_build_and_prints_the_headline(course, tmp_path, capsy
     assert [cell.execution_count for cell in executed.cells] == [1, 2]
     assert executed.metadata["course"] == make_stamp(executed)
     assert "version" not in executed.metadata["language_info"]
+
+
+def test_a_name_that_fits_no_notebook_is_an_error(course, capsys):
+    course("1")
+    assert execute_notebooks.main(["run", "typo"]) == 2
+    assert "no notebook has typo" in capsys.readouterr().err
+
+
+def test_relative_data_folder_still_holds_for_the_kernels(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MNIST_ROOT", "data/ ")
+    monkeypatch.setattr(execute_notebooks, "load_mnist", lambda: (_ for _ in ()).throw(DataError("x", "y", "z")))
+    assert execute_notebooks.find_data() is None
+    assert execute_notebooks.os.environ["MNIST_ROOT"] == str(tmp_path / "data")
 
 
 def test_failing_cell_ends_the_run_with_its_source_and_error(course, tmp_path, capsys):

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -186,9 +187,60 @@ def test_loss_that_is_no_number_ends_the_run_with_advice(stripes):
         quick_fit(stripes, dataclasses.replace(QUICK, learning_rate=1e30))
 
 
-def test_unknown_optimiser():
-    with pytest.raises(ValueError, match="'lion'"):
-        training.make_optimiser(dataclasses.replace(QUICK, optimiser="lion"), nn.Linear(1, 1))
+def test_validation_loss_that_is_no_number_is_not_saved(stripes, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "evaluate", lambda *_: (math.nan, 0.1))
+    with pytest.raises(TrainingError):
+        quick_fit(stripes, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_seed_decides_both_the_first_weights_and_the_order(stripes, monkeypatch):
+    def first_weights(seed):
+        return quick_fit(stripes, dataclasses.replace(QUICK, epochs=0), seed=seed).model.conv1.weight
+
+    assert torch.equal(first_weights(1), first_weights(1)) and not torch.equal(first_weights(1), first_weights(2))
+    seen = []
+    monkeypatch.setitem(AUGMENTATIONS, "spy", lambda images: seen.append(images.clone()) or images)
+    for seed in (1, 2):
+        quick_fit(stripes, dataclasses.replace(QUICK, augmentation="spy", epochs=1), seed=seed)
+    assert not torch.equal(seen[0], seen[13]), "another seed, another order"
+
+
+@pytest.mark.parametrize("scaling", ["normalised", "unit", "raw"])
+def test_both_splits_reach_the_network_in_the_scaling_of_the_recipe(stripes, monkeypatch, scaling):
+    made = []
+
+    class Spy(Batches):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            made.append(next(iter(self))[0].max().item())
+
+    monkeypatch.setattr(training, "Batches", Spy)
+    quick_fit(stripes, dataclasses.replace(QUICK, scaling=scaling, epochs=0))
+    white = 250 / 255
+    expected = {"normalised": (white - 0.1307) / 0.3081, "unit": white, "raw": 250.0}[scaling]
+    assert made == pytest.approx([expected, expected], rel=1e-4)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_optimiser_and_schedule_follow_the_recipe(optimiser):
+    recipe = dataclasses.replace(QUICK, optimiser=optimiser, learning_rate=0.007, decay_every=2, decay_factor=0.5)
+    assert training.make_optimiser(recipe, nn.Linear(1, 1)).param_groups[0]["lr"] == 0.007
+    assert learning_rates(dataclasses.replace(recipe, epochs=5), 1) == [0.007, 0.007, 0.0035, 0.0035, 0.00175]
+
+
+def test_cudnn_stays_on_while_training(stripes, monkeypatch):
+    seen = []
+    flags = torch.backends.cudnn
+    monkeypatch.setitem(AUGMENTATIONS, "spy", lambda x: seen.append((flags.enabled, flags.deterministic)) or x)
+    quick_fit(stripes, dataclasses.replace(QUICK, augmentation="spy", epochs=1))
+    assert set(seen) == {(True, True)}
+
+
+def test_numbers_from_numpy_can_be_saved_and_resumed(stripes, tmp_path):
+    recipe = dataclasses.replace(QUICK, learning_rate=np.logspace(-3, -1, 3)[1], epochs=1)
+    first = quick_fit(stripes, recipe, seed=np.int64(3), folder=tmp_path)
+    assert same_weights(first, quick_fit(stripes, recipe, seed=3, folder=tmp_path))
 
 
 def test_progress_bar_says_epoch_loss_accuracy_and_rate(stripes, capsys, monkeypatch):
