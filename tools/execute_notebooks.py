@@ -5,6 +5,7 @@ python -m tools.execute_notebooks outputs [PART_OF_NAME ...]
 """
 
 import argparse
+import asyncio
 import os
 import sys
 import time
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
         results.append((path.stem, time.perf_counter() - started, headline))
     print_table(results)
+    print(f"executed notebooks are in {(NOTEBOOKS if options.mode == 'outputs' else BUILD).name}/")
     return 0
 
 
@@ -96,13 +98,22 @@ def execute(path: Path, target: Path) -> str | None:
             on_cell_executed=lambda **_: bar.update(),
         )
         try:
-            client.execute()
+            asyncio.run(execute_with_clock(client, bar))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             report_failure(path, notebook, error)
             store(notebook, BUILD / path.name)
             return None
     store(notebook, target)
     return find_headline(notebook)
+
+
+async def execute_with_clock(client: NotebookClient, bar: tqdm) -> None:
+    """Run the cells and let the bar's clock tick once a second, also while one cell takes minutes."""
+    run = asyncio.ensure_future(client.async_execute())
+    while not run.done():
+        await asyncio.wait({run}, timeout=1)
+        bar.refresh()
+    await run
 
 
 def report_failure(path: Path, notebook: NotebookNode, error: Exception) -> None:
@@ -135,7 +146,7 @@ def print_table(results: list[tuple[str, float, str]]) -> None:
     print(f"\n{'notebook':<28}{'seconds':>8}  headline figure")
     for name, seconds, headline in results:
         print(f"{name:<28}{seconds:>8.0f}  {headline}")
-    print(f"{'all':<28}{sum(seconds for _, seconds, _ in results):>8.0f}  executed notebooks are in build/")
+    print(f"{'all':<28}{sum(seconds for _, seconds, _ in results):>8.0f}")
 
 
 if __name__ == "__main__":

@@ -116,5 +116,5 @@ def check_tags(notebook: NotebookNode) -> Iterator[str]:
         if "measured" in tags(cell):
             if "nbval-ignore-output" not in tags(cell):
                 yield f"cell {number} is tagged measured but compared literally"
-            if not any("assert " in later.source for later in cells[number - 1 : number + 2]):
+            if not any("assert " in later.source for later in cells[number - 1 : number + 4]):
                 yield f"cell {number} measures something that no assert checks"
