@@ -106,10 +106,22 @@ def test_cut_archive_missing_file_and_folder_in_place_of_a_file_are_refused(cont
         load_mnist(root)
 
 
-def test_unreadable_folder_is_refused(contents, tmp_path):
+def test_unreadable_folder_is_refused(contents, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(DataError, match="cannot be looked into"):
         load_mnist(tmp_path / "file")
+    root = write_folder(tmp_path / "root", contents)
+
+    def forbidden(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(root), "exists", forbidden)
+        with pytest.raises(DataError, match="root: cannot be looked into .Permission denied.. Name a folder"):
+            load_mnist(root)
+    monkeypatch.setattr(type(root), "read_bytes", forbidden)
+    with pytest.raises(DataError, match="ubyte: cannot be read .Permission denied"):
+        load_mnist(root)
 
 
 def test_own_folder_is_filled_and_repaired_by_download(contents, tmp_path, monkeypatch):
