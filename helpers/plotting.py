@@ -188,13 +188,12 @@ def plot_receptive_fields(image: torch.Tensor, table: pd.DataFrame, *, title: st
 
 def _plot_both_splits(history: pd.DataFrame, quantity: str, ax: Axes) -> None:
     """Training and validation curve of a run, each labelled at its end."""
-    ends = history[[f"train_{quantity}", f"validation_{quantity}"]].iloc[-1]
     for split, style in (("train", TRAIN), ("validation", HELD_OUT)):
         curve = history[f"{split}_{quantity}"]
         ax.plot(curve.index, curve, **style)
-        upper = ends.idxmax() == curve.name  # labels part upwards and downwards, so that they never overlap
-        end, side = (curve.index[-1], curve.iloc[-1]), "bottom" if upper else "top"
-        ax.annotate(f" {split}", end, color=style["color"], va=side, annotation_clip=False)
+        ax.annotate(
+            f" {split}", (curve.index[-1], curve.iloc[-1]), color=style["color"], va="center", annotation_clip=False
+        )
     ax.set_xlabel("epoch")
     ax.set_xlim(history.index[0] - 0.5, history.index[-1] * 1.2 + 0.5)
     ax.xaxis.get_major_locator().set_params(integer=True)
