@@ -52,6 +52,11 @@ class Predictions:
         return self.correct.float().mean().item()
 
     @property
+    def confusion(self) -> torch.Tensor:
+        """How many images of each label (rows) got each answer (columns), int64 (10, 10)."""
+        return torch.bincount(10 * self.labels + self.predicted, minlength=100).reshape(10, 10)
+
+    @property
     def losses(self) -> torch.Tensor:
         """Cross-entropy of each image, in nats, (n,)."""
         return F.cross_entropy(self.logits, self.labels, reduction="none")

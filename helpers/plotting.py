@@ -160,6 +160,39 @@ def plot_points(
     return ax
 
 
+def plot_runs(runs: pd.Series, published: dict[str, float], *, title: str = "", ax: Axes | None = None) -> Axes:
+    """Every run as a dot, the mean as a line, the published figure as a diamond; a row per network.
+
+    Args:
+        runs: wrong answers, indexed by network, one for each of its runs.
+        published: the published number of wrong answers, by network.
+        title: of the figure.
+        ax: drawn on, or new.
+    """
+    names = list(dict.fromkeys(runs.index))
+    ax = _new_axes(ax, height=0.5 * len(names) + 1.3)
+    for height, name in enumerate(names):
+        wrong = runs.loc[[name]]
+        ax.plot(wrong, [height] * len(wrong), "o", color=BLUE, alpha=0.6, label="one run")
+        ax.plot([wrong.mean()] * 2, [height - 0.3, height + 0.3], color=BLUE, linewidth=2, label="mean of the runs")
+        if name in published:
+            ax.plot(published[name], height, "D", color=ORANGE, markerfacecolor="white", label="published")
+    ax.set(title=title, xscale="log", xlabel="wrong of 10,000 test images", yticks=range(len(names)), yticklabels=names)
+    ax.xaxis.set_major_formatter("{x:.0f}")
+    ax.xaxis.set_minor_formatter("{x:.0f}")
+    ax.invert_yaxis()
+    ax.legend(*zip(*_unique_handles(ax)), frameon=False, loc="lower right")
+    return ax
+
+
+def _unique_handles(ax: Axes) -> list[tuple]:
+    """Each label of a figure once, with the first thing that carries it."""
+    handles, labels = ax.get_legend_handles_labels()
+    return [
+        (handle, label) for place, (handle, label) in enumerate(zip(handles, labels)) if label not in labels[:place]
+    ]
+
+
 def plot_receptive_fields(image: torch.Tensor, table: pd.DataFrame, *, title: str = "", ax: Axes | None = None) -> Axes:
     """The field of the central output of each row of a receptive-field table, as a box on a digit (28, 28)."""
     ax = _new_axes(ax, height=5.5)
@@ -186,13 +219,23 @@ def plot_receptive_fields(image: torch.Tensor, table: pd.DataFrame, *, title: st
     return ax
 
 
+def _find_splits(history: pd.DataFrame) -> tuple[str, str]:
+    """The names of the two splits that a history has columns for."""
+    return "train", "test" if "test_loss" in history else "validation"
+
+
 def _plot_both_splits(history: pd.DataFrame, quantity: str, ax: Axes) -> None:
-    """Training and validation curve of a run, each labelled at its end."""
-    for split, style in (("train", TRAIN), ("validation", HELD_OUT)):
-        curve = history[f"{split}_{quantity}"]
+    """Training and held-out curve of a run, each labelled at its end, the higher one above."""
+    curves = {split: history[f"{split}_{quantity}"] for split in _find_splits(history)}
+    highest = max(curve.iloc[-1] for curve in curves.values())
+    for (split, curve), style in zip(curves.items(), (TRAIN, HELD_OUT)):
         ax.plot(curve.index, curve, **style)
         ax.annotate(
-            f" {split}", (curve.index[-1], curve.iloc[-1]), color=style["color"], va="center", annotation_clip=False
+            f" {split}",
+            (curve.index[-1], curve.iloc[-1]),
+            color=style["color"],
+            va="bottom" if curve.iloc[-1] == highest else "top",
+            annotation_clip=False,
         )
     ax.set_xlabel("epoch")
     ax.set_xlim(history.index[0] - 0.5, history.index[-1] * 1.2 + 0.5)
@@ -200,7 +243,7 @@ def _plot_both_splits(history: pd.DataFrame, quantity: str, ax: Axes) -> None:
 
 
 def plot_loss(history: pd.DataFrame, *, title: str = "Loss", ax: Axes | None = None) -> Axes:
-    """Loss of both splits over epochs, on a logarithmic scale; `history` as `training.Run.table` gives it."""
+    """Loss of both splits over epochs, on a logarithmic scale; `history` as `Run.table` or `Record.table` gives it."""
     ax = _new_axes(ax)
     _plot_both_splits(history, "loss", ax)
     ax.set(title=title, ylabel="cross-entropy (nats per image)", yscale="log")
@@ -213,7 +256,7 @@ def plot_accuracy(
     """Accuracy of both splits over epochs; what is below `floor` is cut off, unless the run never rises above it."""
     ax = _new_axes(ax)
     _plot_both_splits(history, "accuracy", ax)
-    highest = float(history[["train_accuracy", "validation_accuracy"]].max().max())
+    highest = max(history[f"{split}_accuracy"].max() for split in _find_splits(history))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set(title=title, ylabel="images that are right")
     ax.set_ylim(floor if highest > floor else 0, 1 + 0.05 * (1 - floor))
@@ -250,13 +293,12 @@ def plot_curves(
     return ax
 
 
-def plot_confusion_matrix(labels: torch.Tensor, predicted: torch.Tensor, *, title: str, ax: Axes | None = None) -> Axes:
-    """Counts of each label (rows) by answer (columns); the colour is the number of errors."""
+def plot_confusion_matrix(confusion: torch.Tensor, *, title: str, ax: Axes | None = None) -> Axes:
+    """Counts (10, 10) of each label (rows) by answer (columns); the colour is the number of errors."""
     ax = _new_axes(ax, height=5.5)
-    shown = ConfusionMatrixDisplay.from_predictions(
-        labels, predicted, labels=range(10), ax=ax, cmap="Blues", colorbar=False, values_format="d"
-    )
-    errors = shown.confusion_matrix * (1 - np.eye(10, dtype=int))
+    counts = np.asarray(confusion)
+    shown = ConfusionMatrixDisplay(counts).plot(ax=ax, cmap="Blues", colorbar=False, values_format="d")
+    errors = counts * (1 - np.eye(10, dtype=int))
     shown.im_.set_data(errors)
     shown.im_.set_clim(0, max(1, errors.max()))
     for text, count in zip(shown.text_.flat, errors.flat):

@@ -57,6 +57,13 @@ def test_predictions_say_what_was_right():
     assert predictions.losses[0].item() == pytest.approx(0.10536, abs=1e-4)
 
 
+def test_confusion_has_a_row_for_each_label_and_a_column_for_each_answer():
+    predictions = Predictions(torch.eye(10)[[7, 1, 7, 0]], torch.tensor([1, 1, 7, 1]))
+    expected = torch.zeros(10, 10, dtype=torch.int64)
+    expected[1, 7] = expected[1, 1] = expected[7, 7] = expected[1, 0] = 1
+    assert torch.equal(predictions.confusion, expected)
+
+
 def test_worst_errors_are_wrong_and_the_surest_come_first():
     predictions = make_predictions([0.99, 0.6, 0.9, 0.7], [True, False, False, False])
     predictions.logits[:, 0] = torch.tensor([0.0, -1.0, -3.0, -2.0])

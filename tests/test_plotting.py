@@ -32,10 +32,11 @@ FIGURES = {
     "plot_bars": ({"one": 1.0, "two": 2_000.0},),
     "plot_points": (pd.DataFrame({"x": [1, 2], "y": [3, 4]}, index=["p", "q"]), "x", "y"),
     "plot_receptive_fields": (IMAGE, receptive_field_table(build_model("compact"))),
+    "plot_runs": (pd.Series([100, 120, 50], index=["a", "a", "b"]), {"a": 90}),
     "plot_loss": (RUN,),
     "plot_accuracy": (RUN,),
     "plot_curves": ({"a": [0.1, 0.01], "b": [0.2, 0.2]},),
-    "plot_confusion_matrix": (LABELS, LABELS.roll(1)),
+    "plot_confusion_matrix": (torch.eye(10, dtype=torch.int64),),
     "plot_calibration": (pd.DataFrame({"confidence": [0.5, 0.9], "accuracy": [0.4, 0.9]}),),
     "plot_robustness": (pd.DataFrame({"accuracy": [1.0, 0.5], "confidence": [1.0, 0.9]}), "shift (px)"),
 }
@@ -81,10 +82,30 @@ def test_both_splits_differ_by_more_than_colour():
 
 
 def test_confusion_matrix_colours_errors_only():
-    ax = plotting.plot_confusion_matrix(LABELS, LABELS, title="all right")
+    counts = 10 * torch.eye(10, dtype=torch.int64)
+    ax = plotting.plot_confusion_matrix(counts, title="all right")
     assert ax.images[0].get_array().sum() == 0
-    ax = plotting.plot_confusion_matrix(LABELS, torch.zeros_like(LABELS), title="all zero")
+    counts[1] = torch.tensor([10] + [0] * 9)
+    ax = plotting.plot_confusion_matrix(counts, title="ones taken for zeros")
     assert ax.images[0].get_array()[1].tolist() == [10] + [0] * 9
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("answer", "label")
+
+
+@pytest.mark.parametrize("held_out", ["validation", "test"])
+def test_curves_are_labelled_with_their_split_and_the_labels_part(held_out):
+    history = RUN.rename(columns=lambda name: name.replace("validation", held_out))
+    for plot in (plotting.plot_loss, plotting.plot_accuracy):
+        train, other = plot(history).texts
+        assert (train.get_text(), other.get_text()) == (" train", f" {held_out}")
+    train, other = plotting.plot_loss(history).texts
+    assert (train.get_va(), other.get_va()) == ("top", "bottom")
+
+
+def test_runs_show_each_run_their_mean_and_the_published_figure():
+    ax = plotting.plot_runs(pd.Series([100, 120, 50], index=["a", "a", "b"]), {"a": 90})
+    points = [line.get_xdata() for line in ax.lines]
+    assert [list(x) for x in points] == [[100, 120], [110, 110], [90], [50], [50, 50]]
+    assert [text.get_text() for text in ax.get_legend().texts] == ["one run", "mean of the runs", "published"]
 
 
 def test_figures_are_saved_under_results(tmp_path, monkeypatch):

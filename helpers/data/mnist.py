@@ -122,20 +122,24 @@ def _find_raw_folder(folder: Path) -> Path | None:
 
 
 def _load_folder(raw: Path) -> Mnist:
-    return Mnist(**{part: _load_part(raw, part) for part in FILES}, source="mnist")
+    return _parse({part: _read_checked(raw, file) for part, file in FILES.items()})
 
 
-def _load_part(raw: Path, part: str) -> torch.Tensor:
-    values = parse_idx(_read_checked(raw, FILES[part]), FILES[part].name)
-    return values.long() if part.endswith("labels") else values
+def _parse(contents: dict[str, bytes]) -> Mnist:
+    parts = {part: parse_idx(content, FILES[part].name) for part, content in contents.items()}
+    return Mnist(**{part: v.long() if part.endswith("labels") else v for part, v in parts.items()}, source="mnist")
+
+
+def _find_copies(raw: Path, file: MnistFile) -> list[Path]:
+    try:
+        return [path for path in (raw / file.name, raw / f"{file.name}.gz") if path.exists()]
+    except OSError as error:
+        raise DataError(raw / file.name, f"cannot be read ({error.strerror})", "Make the folder readable") from error
 
 
 def _read_checked(raw: Path, file: MnistFile) -> bytes:
     """The unpacked content of a file, raw or `.gz`, with the right MD5; DataError where there is none."""
-    try:
-        paths = [path for path in (raw / file.name, raw / f"{file.name}.gz") if path.exists()]
-    except OSError as error:
-        raise DataError(raw / file.name, f"cannot be read ({error.strerror})", "Make the folder readable") from error
+    paths = _find_copies(raw, file)
     if not paths:
         remedy = "Copy all four MNIST files there, raw or as .gz"
         raise DataError(raw / file.name, "is missing (raw and .gz)", remedy)
@@ -175,27 +179,29 @@ def _load_own_folder(download: bool) -> Mnist | None:
     Raises:
         DataError: a file is damaged and no replacement can be had.
     """
-    found = _find_raw_folder(DATA_FOLDER)
-    raw = found or DATA_FOLDER / "MNIST" / "raw"
-    for file in FILES.values():
-        missing = not found or not {file.name, f"{file.name}.gz"} & {path.name for path in raw.iterdir()}
-        damage = _find_damage(raw, file)
-        if damage and download:
-            _download(file, raw)
-            damage = _find_damage(raw, file)
-        if damage and missing:
+    raw = _find_raw_folder(DATA_FOLDER) or DATA_FOLDER / "MNIST" / "raw"
+    contents = {}
+    for part, file in FILES.items():
+        contents[part] = _read_or_fetch(raw, file, download)
+        if contents[part] is None:
             return None
-        if damage:
-            raise damage
-    return _load_folder(raw)
+    return _parse(contents)
 
 
-def _find_damage(raw: Path, file: MnistFile) -> DataError | None:
+def _read_or_fetch(raw: Path, file: MnistFile, download: bool) -> bytes | None:
+    """The content of a file, fetched where it is missing or damaged; None where it is missing and cannot be had."""
+    missing = not _find_copies(raw, file)
     try:
-        _read_checked(raw, file)
-    except DataError as damage:
-        return damage
-    return None
+        return _read_checked(raw, file)
+    except DataError:
+        if download:
+            _download(file, raw)
+    try:
+        return _read_checked(raw, file)
+    except DataError:
+        if missing:
+            return None
+        raise
 
 
 def _download(file: MnistFile, raw: Path) -> None:

@@ -1,0 +1,191 @@
+"""What a finished run measured: one small JSON file a run, written whole or not at all."""
+
+import base64
+import contextlib
+import dataclasses
+import json
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from helpers.evaluation import Predictions
+from helpers.experiments import ALL_RECIPES
+from helpers.models import count_parameters
+from helpers.recipes import Recipe
+from helpers.training import Run
+
+FOLDER = Path(__file__).resolve().parents[1] / "data" / "results"
+
+
+class RecordError(Exception):
+    """A record cannot be used or written: says which file, what is wrong with it and what to do."""
+
+    def __init__(self, path: Path | str, problem: str, remedy: str):
+        super().__init__(f"{path}: {problem}. {remedy}.")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one run measured.
+
+    Attributes:
+        recipe: its name in `experiments.ALL_RECIPES`.
+        seed: of the run.
+        settings: the recipe's own fields as they were.
+        images: how many it learnt from.
+        parameters: of the network.
+        epochs: that it was trained for.
+        validation_accuracy: at the last epoch; None where all training images were learnt from.
+        test_accuracy: at the last epoch.
+        test_correct: which test images are right, a bit each, packed and in base 64 (see `correct`).
+        confusion: counts of test images, ten rows (labels) of ten answers.
+        seconds: of all epochs together, the look at the held-out images included.
+        device: what it ran on.
+        versions: of Python, torch and the operating system.
+        history: a list per column, a value per epoch; the held-out columns are named after their split.
+    """
+
+    recipe: str
+    seed: int
+    settings: dict
+    images: int
+    parameters: int
+    epochs: int
+    validation_accuracy: float | None
+    test_accuracy: float
+    test_correct: str
+    confusion: list[list[int]]
+    seconds: float
+    device: str
+    versions: dict[str, str]
+    history: dict[str, list[float]]
+
+    @property
+    def correct(self) -> torch.Tensor:
+        """Which test images are right, bool (n,)."""
+        bits = np.frombuffer(base64.b64decode(self.test_correct), dtype=np.uint8)
+        return torch.from_numpy(np.unpackbits(bits, count=sum(map(sum, self.confusion)))).bool()
+
+    def table(self) -> pd.DataFrame:
+        """The history, a row per epoch from 1."""
+        return pd.DataFrame(self.history).rename_axis("epoch").rename(index=lambda row: row + 1)
+
+
+def make_record(name: str, run: Run, predictions: Predictions, images: int, *, held_out: str) -> Record:
+    """The record of a finished run.
+
+    Args:
+        name: of the recipe.
+        run: the run.
+        predictions: of its network for all test images.
+        images: how many it learnt from.
+        held_out: the split that its history looked at, "validation" or "test".
+    """
+    history = run.table().rename(columns=lambda column: column.replace("validation", held_out)).to_dict("list")
+    return Record(
+        recipe=name,
+        seed=run.seed,
+        settings=dataclasses.asdict(run.recipe),
+        images=images,
+        parameters=count_parameters(run.model),
+        epochs=len(run.history),
+        validation_accuracy=history["validation_accuracy"][-1] if held_out == "validation" else None,
+        test_accuracy=predictions.correct.sum().item() / len(predictions.labels),
+        test_correct=base64.b64encode(np.packbits(predictions.correct.numpy())).decode(),
+        confusion=predictions.confusion.tolist(),
+        seconds=round(sum(history["seconds"]), 2),
+        device=describe_device(next(run.model.parameters()).device),
+        versions={"python": platform.python_version(), "torch": torch.__version__, "system": platform.system()},
+        history=history | {"seconds": [round(seconds, 2) for seconds in history["seconds"]]},
+    )
+
+
+def describe_device(device: torch.device) -> str:
+    """A device in words: the name of the GPU, or how many threads of which kind of processor."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads, {platform.machine()}"
+
+
+def find_path(name: str, seed: int, folder: Path = FOLDER) -> Path:
+    """Where the record of a run is kept."""
+    return folder / f"{name}-{seed}.json"
+
+
+def write_record(record: Record, folder: Path = FOLDER) -> Path:
+    """Save a record under a temporary name, a line per field, then rename it.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    path = find_path(record.recipe, record.seed, folder)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in dataclasses.asdict(record).items()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise RecordError(path, f"cannot be written ({error})", "Free some space and run the command again") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def read_record(path: Path | str) -> Record:
+    """A record that `write_record` saved.
+
+    Raises:
+        RecordError: it cannot be read, is incomplete, contradicts itself or is of another recipe than today's.
+    """
+    path, remedy = Path(path), "Delete it and run `make results`"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        missing = [field.name for field in dataclasses.fields(Record) if field.name not in content]
+        if missing:
+            raise RecordError(path, f"lacks {', '.join(missing)}", remedy)
+        record = Record(**content)
+        problem = _find_contradiction(path, record)
+    except FileNotFoundError as error:
+        raise RecordError(path, "does not exist", "Run `make results`") from error
+    except (OSError, ValueError, TypeError, AttributeError, LookupError) as error:
+        raise RecordError(path, f"is not a readable record ({error})", remedy) from error
+    if problem:
+        raise RecordError(path, problem, remedy)
+    return record
+
+
+def _find_contradiction(path: Path, record: Record) -> str | None:
+    """What in a record cannot be, in words."""
+    if record.recipe not in ALL_RECIPES:
+        return f"is of an unknown recipe, {record.recipe!r}"
+    if path.name != find_path(record.recipe, record.seed).name:
+        return f"is of {record.recipe} with seed {record.seed}, which its name does not say"
+    if Recipe(**record.settings) != ALL_RECIPES[record.recipe]:
+        return f"was measured with other settings than {record.recipe} has now"
+    right, total = sum(row[digit] for digit, row in enumerate(record.confusion)), sum(map(sum, record.confusion))
+    if not right == int(record.correct.sum()) == round(record.test_accuracy * total):
+        return "does not agree with itself on how many test images are right"
+    if {len(column) for column in record.history.values()} != {record.epochs} or record.epochs != record.settings[
+        "epochs"
+    ]:
+        return "does not hold every epoch of its run"
+    return None
+
+
+def read_records(folder: Path = FOLDER) -> tuple[list[Record], list[RecordError]]:
+    """All records of a folder by name and seed, and what is wrong with those that cannot be used."""
+    records, errors = [], []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            records.append(read_record(path))
+        except RecordError as error:
+            errors.append(error)
+    order = list(ALL_RECIPES)
+    return sorted(records, key=lambda record: (order.index(record.recipe), record.seed)), errors
