@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: run lab test outputs repository clean
+.PHONY: run lab test outputs results repository clean
 
 run: $(READY)  ## execute the course into build/
 	$(BIN)/python -m tools.execute_notebooks run
@@ -19,6 +19,10 @@ test: $(READY)  ## lint, unit tests, every notebook in fast mode
 
 outputs: $(READY)  ## execute the notebooks in place, stamp them, renew images/ and the checkpoint
 	$(BIN)/python -m tools.execute_notebooks outputs $(ONLY)
+
+results: $(READY)  ## train what has no record in data/results/ yet, and renew the README's table
+	$(BIN)/python -m helpers reproduce
+	$(BIN)/python -m helpers table
 
 repository: $(READY)  ## point badges and bootstrap at another repository: make repository REPO=owner/name
 	$(BIN)/python -m tools.set_repository $(REPO)

@@ -165,6 +165,8 @@ def _find_contradiction(path: Path, record: Record) -> str | None:
     """What in a record cannot be, in words."""
     if record.recipe not in ALL_RECIPES:
         return f"is of an unknown recipe, {record.recipe!r}"
+    if type(record.seed) is not int or record.seed < 0:
+        return f"is of an unknown seed, {record.seed!r}"
     if path.name != find_path(record.recipe, record.seed).name:
         return f"is of {record.recipe} with seed {record.seed}, which its name does not say"
     if Recipe(**record.settings) != ALL_RECIPES[record.recipe]:

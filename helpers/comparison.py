@@ -1,0 +1,107 @@
+"""Measured figures beside published ones, and whether two networks really differ."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+import scipy.stats
+
+from helpers.evaluation import mcnemar_test
+from helpers.models import build_model, count_multiply_adds
+from helpers.records import Record
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a project published.
+
+    Attributes:
+        project: its letter in this course.
+        title: its network, in words.
+        accuracy: share of the 10,000 test images that it reports as right.
+    """
+
+    project: str
+    title: str
+    accuracy: float
+
+
+# From the four projects' own descriptions. Each is a single run without a validation set: whatever was chosen, the
+# epoch to report included, was chosen with the test accuracy in view.
+PUBLISHED = {
+    "five_conv": Published("A", "five convolutions", 0.9955),
+    "compact": Published("B", "eight small convolutions", 0.9952),
+    "mlp": Published("C", "MLP", 0.9714),
+    "lenet5": Published("C", "LeNet-5", 0.9877),
+    "lenet5_regularised": Published("C", "LeNet-5, regularised", 0.9886),
+    "small_vgg": Published("D", "small VGG", 0.984),
+}
+
+
+def tabulate_runs(records: Iterable[Record]) -> pd.DataFrame:
+    """A row per run: `recipe`, `seed`, `accuracy`, `wrong` (test images), `seconds`.
+
+    The seconds are those of the fastest epoch times the number of epochs: whatever else a machine does makes an
+    epoch longer, never shorter.
+    """
+    rows = [
+        {
+            "recipe": record.recipe,
+            "seed": record.seed,
+            "accuracy": record.test_accuracy,
+            "wrong": int((~record.correct).sum()),
+            "seconds": record.epochs * min(record.history["seconds"]),
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows, columns=["recipe", "seed", "accuracy", "wrong", "seconds"])
+
+
+def summarise(records: Iterable[Record], confidence: float = 0.95) -> pd.DataFrame:
+    """A row per recipe: `published`, `runs`, `mean`, `sd`, `low`, `high`, `difference` (measured minus published).
+
+    `low` and `high` bound the mean over seeds (Student's t); they say nothing about other images.
+    """
+    groups = tabulate_runs(records).groupby("recipe", sort=False)["accuracy"]
+    table = groups.agg(runs="count", mean="mean", sd="std")
+    error = table["sd"] / table["runs"] ** 0.5
+    reach = scipy.stats.t.ppf(0.5 + confidence / 2, table["runs"] - 1) * error
+    table["low"], table["high"] = table["mean"] - reach, table["mean"] + reach
+    table.insert(0, "published", [PUBLISHED[name].accuracy if name in PUBLISHED else None for name in table.index])
+    table["difference"] = table["mean"] - table["published"]
+    return table
+
+
+def tabulate_costs(records: Iterable[Record]) -> pd.DataFrame:
+    """A row per recipe: `parameters`, `multiply-adds` for one image, `seconds` of training (median), `wrong` (mean)."""
+    records = list(records)
+    table = tabulate_runs(records).groupby("recipe", sort=False).agg({"seconds": "median", "wrong": "mean"})
+    first = {record.recipe: record for record in reversed(records)}
+    table.insert(0, "parameters", [first[name].parameters for name in table.index])
+    models = [build_model(first[name].settings["model"]) for name in table.index]
+    table.insert(1, "multiply-adds", list(map(count_multiply_adds, models)))
+    return table
+
+
+def compare_on_images(one: Iterable[Record], other: Iterable[Record]) -> pd.DataFrame:
+    """McNemar's test of two recipes on the same test images, a row for each seed that both have.
+
+    Columns: `only_one` and `only_other` (images that just that network has right) and `p`.
+    """
+    correct = {record.seed: record.correct for record in other}
+    rows = {record.seed: mcnemar_test(record.correct, correct[record.seed]) for record in one if record.seed in correct}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["only_one", "only_other", "p"]).rename_axis("seed")
+
+
+def compare_over_seeds(one: Iterable[Record], other: Iterable[Record]) -> tuple[float, float]:
+    """Do two recipes differ by more than their seeds make them?
+
+    Returns:
+        Difference of the mean accuracies (one minus other) and the two-sided p-value of Welch's t-test.
+
+    Source: B. L. Welch, Biometrika 34 (1947) 28–35.
+    """
+    accuracies = [[record.test_accuracy for record in records] for records in (one, other)]
+    result = scipy.stats.ttest_ind(*accuracies, equal_var=False)
+    difference = sum(accuracies[0]) / len(accuracies[0]) - sum(accuracies[1]) / len(accuracies[1])
+    return difference, float(result.pvalue)

@@ -1,0 +1,45 @@
+"""The table of results in README.md, made from the records."""
+
+from pathlib import Path
+
+from helpers import records
+from helpers.comparison import PUBLISHED, summarise, tabulate_costs
+from helpers.records import RecordError, read_records
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+BEGIN, END = "<!-- results: written by `make results` -->\n", "<!-- end of results -->\n"
+HEAD = """\
+| | Network | Parameters | Published | Measured: mean ± sd (runs) | 95 % interval of the mean | Training |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def make_results_table(folder: Path = records.FOLDER) -> tuple[str, list[RecordError]]:
+    """A Markdown table with a row for each published network, and what is wrong with records that cannot be used."""
+    found, errors = read_records(folder)
+    found = [record for record in found if record.recipe in PUBLISHED]
+    costs, rows = tabulate_costs(found), []
+    for row in summarise(found).itertuples():
+        network, cost = PUBLISHED[row.Index], costs.loc[row.Index]
+        cells = [network.project, network.title, f"{cost.parameters:,.0f}", f"{network.accuracy:.2%}"]
+        cells += [f"{row.mean:.2%} ± {100 * row.sd:.2f} ({row.runs})", f"{row.low:.2%} to {row.high:.2%}"]
+        rows.append("| " + " | ".join([*cells, f"{cost.seconds:,.0f} s"]) + " |\n")
+    return HEAD + "".join(rows), errors
+
+
+def update_readme(readme: Path = README, folder: Path = records.FOLDER) -> list[RecordError]:
+    """Put the table between its two marks in the README; returns what is wrong with records that cannot be used.
+
+    Raises:
+        RecordError: the README has no such marks.
+    """
+    table, errors = make_results_table(folder)
+    text = readme.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise RecordError(readme, "has no marks for the table of results", f"Add {BEGIN.strip()} and {END.strip()}")
+    temporary = readme.with_suffix(".part")
+    temporary.write_text(before + BEGIN + table + END + after, encoding="utf-8")
+    temporary.replace(readme)
+    return errors

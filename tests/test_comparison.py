@@ -1,0 +1,105 @@
+"""Published against measured, and the table in the README."""
+
+import dataclasses
+
+import pytest
+import scipy.stats
+import torch
+
+from helpers import comparison, records, results_table
+from helpers.comparison import compare_on_images, compare_over_seeds, summarise, tabulate_costs, tabulate_runs
+from helpers.experiments import ALL_RECIPES
+from helpers.records import Record, RecordError, write_record
+from helpers.results_table import BEGIN, END, make_results_table, update_readme
+
+
+def make(recipe: str, seed: int, wrong: list[int], seconds=(2.0, 1.0)) -> Record:
+    """A record of a run with the given wrong images out of 100."""
+    correct = torch.ones(100, dtype=torch.bool)
+    correct[wrong] = False
+    epochs = ALL_RECIPES[recipe].epochs
+    confusion = torch.zeros(10, 10, dtype=torch.int64)
+    confusion[0, 0], confusion[0, 1] = 100 - len(wrong), len(wrong)
+    return Record(
+        recipe=recipe,
+        seed=seed,
+        settings=dataclasses.asdict(ALL_RECIPES[recipe]),
+        images=60_000,
+        parameters=44_426,
+        epochs=epochs,
+        validation_accuracy=None,
+        test_accuracy=1 - len(wrong) / 100,
+        test_correct=records.base64.b64encode(records.np.packbits(correct.numpy())).decode(),
+        confusion=confusion.tolist(),
+        seconds=sum(seconds),
+        device="cpu",
+        versions={},
+        history={"seconds": [seconds[0]] * (epochs - 1) + [seconds[1]]},
+    )
+
+
+LENET = [make("lenet5", 0, [1, 2, 3]), make("lenet5", 1, [1, 2]), make("lenet5", 2, [1])]
+MLP = [make("mlp", 0, [3, *range(10, 20)]), make("mlp", 1, [*range(10, 18)])]
+
+
+def test_runs_and_costs():
+    runs = tabulate_runs(LENET + MLP)
+    assert runs["wrong"].tolist() == [3, 2, 1, 11, 8]
+    assert runs["seconds"].tolist() == [20.0] * 5, "the fastest epoch counts"
+    costs = tabulate_costs(LENET + MLP)
+    assert costs.loc["lenet5"].to_dict() == {"parameters": 44_426, "multiply-adds": 281_640, "seconds": 20, "wrong": 2}
+    assert costs.loc["mlp", "multiply-adds"] == 784 * 56 + 56 * 28 + 28 * 10
+
+
+def test_summary_by_hand():
+    row = summarise(LENET).loc["lenet5"]
+    assert (row["published"], row["runs"]) == (0.9877, 3)
+    assert row["mean"] == pytest.approx(0.98) and row["sd"] == pytest.approx(0.01)
+    reach = 4.302653 * 0.01 / 3**0.5  # Student's t for two degrees of freedom, from a table
+    assert (row["low"], row["high"]) == (pytest.approx(0.98 - reach), pytest.approx(0.98 + reach))
+    assert row["difference"] == pytest.approx(0.98 - 0.9877)
+
+
+def test_paired_on_images_only_for_seeds_that_both_have():
+    table = compare_on_images(LENET, MLP)
+    assert table.index.tolist() == [0, 1]
+    assert table.loc[0, ["only_one", "only_other"]].tolist() == [10, 2]
+    assert table.loc[0, "p"] == pytest.approx(2 * scipy.stats.binom.cdf(2, 12, 0.5))
+
+
+def test_over_seeds_against_scipy_on_the_other_order():
+    difference, p = compare_over_seeds(LENET, MLP)
+    assert difference == pytest.approx(0.98 - 0.905)
+    mirrored = compare_over_seeds(MLP, LENET)
+    assert mirrored == (pytest.approx(-difference), pytest.approx(p)) and 0 < p < 0.15
+
+
+def test_published_figures_are_of_known_recipes():
+    assert {name: round(figure.accuracy, 4) for name, figure in comparison.PUBLISHED.items()} == {
+        "five_conv": 0.9955,
+        "compact": 0.9952,
+        "mlp": 0.9714,
+        "lenet5": 0.9877,
+        "lenet5_regularised": 0.9886,
+        "small_vgg": 0.984,
+    }
+
+
+def test_the_readme_shows_what_the_records_say(tmp_path):
+    text = results_table.README.read_text(encoding="utf-8")
+    assert make_results_table()[0] == text.partition(BEGIN)[2].partition(END)[0], "run `make results`"
+
+
+def test_the_table_replaces_the_old_one_and_nothing_else(tmp_path):
+    for record in LENET:
+        write_record(record, tmp_path)
+    readme = tmp_path / "README.md"
+    readme.write_text(f"above\n{BEGIN}old\n{END}below\n", encoding="utf-8")
+    assert update_readme(readme, tmp_path) == []
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith(f"above\n{BEGIN}| ") and text.endswith(f"|\n{END}below\n") and "old" not in text
+    assert "| C | LeNet-5 | 44,426 | 98.77% | 98.00% ± 1.00 (3) | 95.52% to 100.48% | 20 s |" in text
+    readme.write_text("no marks", encoding="utf-8")
+    with pytest.raises(RecordError, match="README.md: has no marks"):
+        update_readme(readme, tmp_path)
+    assert readme.read_text(encoding="utf-8") == "no marks"
