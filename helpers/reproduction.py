@@ -102,4 +102,4 @@ def describe_time_left(runs: Iterable[tuple[str, int]], known: Iterable[Record])
         seconds.setdefault(record.recipe, []).append(record.seconds)
     unknown = {name for name, _ in runs if name not in seconds}
     total = sum(sum(seconds[name]) / len(seconds[name]) for name, _ in runs if name in seconds)
-    return f"about {total / 60:.0f} minutes left" + (f" and {', '.join(sorted(unknown))}" if unknown else "")
+    return f"about {total / 60:.0f} minutes left" + (f", not counting {', '.join(sorted(unknown))}" if unknown else "")

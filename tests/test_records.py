@@ -179,7 +179,7 @@ def test_runs_are_listed_seed_by_seed_and_once(tiny):
 def test_time_left_comes_from_the_records(record):
     known = [dataclasses.replace(record, seconds=60.0), dataclasses.replace(record, seconds=120.0)]
     assert describe_time_left([("quick", 5), ("quick", 6)], known) == "about 3 minutes left"
-    assert describe_time_left([("quick", 5), ("mlp", 0)], known) == "about 2 minutes left and mlp"
+    assert describe_time_left([("quick", 5), ("mlp", 0)], known) == "about 2 minutes left, not counting mlp"
 
 
 def test_all_committed_records_are_sound_and_complete():
