@@ -60,7 +60,8 @@ def tabulate_runs(records: Iterable[Record]) -> pd.DataFrame:
 def summarise(records: Iterable[Record], confidence: float = 0.95) -> pd.DataFrame:
     """A row per recipe: `published`, `runs`, `mean`, `sd`, `low`, `high`, `difference` (measured minus published).
 
-    `low` and `high` bound the mean over seeds (Student's t); they say nothing about other images.
+    `low` and `high` bound the mean over seeds (Student's t); they say nothing about other images. They and `sd` are
+    NaN where there is one run only.
     """
     groups = tabulate_runs(records).groupby("recipe", sort=False)["accuracy"]
     table = groups.agg(runs="count", mean="mean", sd="std")
@@ -97,11 +98,13 @@ def compare_over_seeds(one: Iterable[Record], other: Iterable[Record]) -> tuple[
     """Do two recipes differ by more than their seeds make them?
 
     Returns:
-        Difference of the mean accuracies (one minus other) and the two-sided p-value of Welch's t-test.
+        Difference of the mean accuracies (one minus other) and the two-sided p-value of Welch's t-test, which is NaN
+        unless both have at least two runs.
 
     Source: B. L. Welch, Biometrika 34 (1947) 28–35.
     """
     accuracies = [[record.test_accuracy for record in records] for records in (one, other)]
-    result = scipy.stats.ttest_ind(*accuracies, equal_var=False)
     difference = sum(accuracies[0]) / len(accuracies[0]) - sum(accuracies[1]) / len(accuracies[1])
-    return difference, float(result.pvalue)
+    if min(map(len, accuracies)) < 2:
+        return difference, float("nan")
+    return difference, float(scipy.stats.ttest_ind(*accuracies, equal_var=False).pvalue)

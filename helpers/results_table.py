@@ -22,7 +22,10 @@ def make_results_table(folder: Path = records.FOLDER) -> tuple[str, list[RecordE
     for row in summarise(found).itertuples():
         network, cost = PUBLISHED[row.Index], costs.loc[row.Index]
         cells = [network.project, network.title, f"{cost.parameters:,.0f}", f"{network.accuracy:.2%}"]
-        cells += [f"{row.mean:.2%} ± {100 * row.sd:.2f} ({row.runs})", f"{row.low:.2%} to {row.high:.2%}"]
+        if row.runs > 1:
+            cells += [f"{row.mean:.2%} ± {100 * row.sd:.2f} ({row.runs})", f"{row.low:.2%} to {row.high:.2%}"]
+        else:
+            cells += [f"{row.mean:.2%} (1)", "one run has none"]
         rows.append("| " + " | ".join([*cells, f"{cost.seconds:,.0f} s"]) + " |\n")
     return HEAD + "".join(rows), errors
 

@@ -1,6 +1,7 @@
 """Published against measured, and the table in the README."""
 
 import dataclasses
+import math
 
 import pytest
 import scipy.stats
@@ -72,6 +73,15 @@ def test_over_seeds_against_scipy_on_the_other_order():
     assert difference == pytest.approx(0.98 - 0.905)
     mirrored = compare_over_seeds(MLP, LENET)
     assert mirrored == (pytest.approx(-difference), pytest.approx(p)) and 0 < p < 0.15
+
+
+def test_a_single_run_has_a_mean_and_no_spread(tmp_path):
+    row = summarise(LENET[:1]).loc["lenet5"]
+    assert row["mean"] == pytest.approx(0.97) and row[["sd", "low", "high"]].isna().all()
+    difference, p = compare_over_seeds(LENET[:1], MLP)
+    assert difference == pytest.approx(0.97 - 0.905) and math.isnan(p)
+    write_record(LENET[0], tmp_path)
+    assert "| 98.77% | 97.00% (1) | one run has none |" in make_results_table(tmp_path)[0]
 
 
 def test_published_figures_are_of_known_recipes():
