@@ -21,8 +21,7 @@ outputs: $(READY)  ## execute the notebooks in place, stamp them, renew images/ 
 	$(BIN)/python -m tools.execute_notebooks outputs $(ONLY)
 
 results: $(READY)  ## train what has no record in data/results/ yet, and renew the README's table
-	$(BIN)/python -m helpers reproduce
-	$(BIN)/python -m helpers table
+	$(BIN)/python -m helpers reproduce; status=$$?; $(BIN)/python -m helpers table && exit $$status
 
 repository: $(READY)  ## point badges and bootstrap at another repository: make repository REPO=owner/name
 	$(BIN)/python -m tools.set_repository $(REPO)

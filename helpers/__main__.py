@@ -33,8 +33,12 @@ def main(arguments: list[str] | None = None) -> int:
     except (DataError, CheckpointError, RecordError, TrainingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on after the last finished epoch", file=sys.stderr)
+        resumes = options.run in (train, reproduce)
+        print("\ninterrupted" + "; the same command goes on after the last finished epoch" * resumes, file=sys.stderr)
         return 130
 
 
@@ -75,9 +79,9 @@ def add_train(command: argparse.ArgumentParser) -> None:
 
 
 def whole(text: str) -> int:
-    """A whole number from 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    """A whole number from 0 to a million."""
+    if not text.isdecimal() or int(text) > 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 1,000,000")
     return int(text)
 
 
@@ -89,13 +93,13 @@ def positive(text: str) -> int:
 
 
 def rate(text: str) -> float:
-    """A number above 0."""
+    """A number above 0, at most 1,000."""
     try:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    if not 0 < value <= 1_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 1,000")
     return value
 
 
@@ -130,7 +134,7 @@ def train(options: argparse.Namespace) -> int:
 
 def name_folder(name: str, seed: int, changes: dict) -> Path:
     """A folder for each set of options, so that no run meets another's checkpoint."""
-    parts = [name, f"seed{seed}", *(f"{option}{value:g}" for option, value in changes.items())]
+    parts = [name, f"seed{seed}", *(f"{option}{value}" for option, value in changes.items())]
     return BUILD / "training" / "-".join(parts)
 
 
@@ -171,7 +175,14 @@ def summary(options: argparse.Namespace) -> int:
 def unpack(options: argparse.Namespace) -> int:
     """`python -m helpers unpack train.tar`."""
     archive = Path(options.archive)
-    folder = data.unpack_tar(archive, options.folder or archive.with_name(archive.name.partition(".")[0]))
+    folder = (
+        Path(options.folder)
+        if options.folder
+        else archive.with_name(archive.name.removesuffix(".gz").removesuffix(".tar"))
+    )
+    if folder == archive:
+        raise DataError(archive, "does not end in .tar or .tar.gz", "Name a folder after the archive")
+    data.unpack_tar(archive, folder)
     print(f"{len(data.PngDigits(folder)):,} digits are in {folder}")
     return 0
 

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import platform
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ def make_record(name: str, run: Run, predictions: Predictions, images: int, *, h
         held_out: the split that its history looked at, "validation" or "test".
     """
     history = run.table().rename(columns=lambda column: column.replace("validation", held_out)).to_dict("list")
+    history["seconds"] = [round(seconds, 2) for seconds in history["seconds"]]
     return Record(
         recipe=name,
         seed=run.seed,
@@ -101,7 +103,7 @@ def make_record(name: str, run: Run, predictions: Predictions, images: int, *, h
         seconds=round(sum(history["seconds"]), 2),
         device=describe_device(next(run.model.parameters()).device),
         versions={"python": platform.python_version(), "torch": torch.__version__, "system": platform.system()},
-        history=history | {"seconds": [round(seconds, 2) for seconds in history["seconds"]]},
+        history=history,
     )
 
 
@@ -147,37 +149,61 @@ def read_record(path: Path | str) -> Record:
     path, remedy = Path(path), "Delete it and run `make results`"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        missing = [field.name for field in dataclasses.fields(Record) if field.name not in content]
-        if missing:
-            raise RecordError(path, f"lacks {', '.join(missing)}", remedy)
-        record = Record(**content)
-        problem = _find_contradiction(path, record)
+        problem = _find_gap(content)
+        record = Record(**content) if problem is None else None
+        problem = problem or _find_wrong_run(path, record) or _find_wrong_history(record) or _find_wrong_counts(record)
     except FileNotFoundError as error:
         raise RecordError(path, "does not exist", "Run `make results`") from error
-    except (OSError, ValueError, TypeError, AttributeError, LookupError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
         raise RecordError(path, f"is not a readable record ({error})", remedy) from error
     if problem:
         raise RecordError(path, problem, remedy)
     return record
 
 
-def _find_contradiction(path: Path, record: Record) -> str | None:
-    """What in a record cannot be, in words."""
+def _find_gap(content: object) -> str | None:
+    """What is missing in the content of a file, in words."""
+    if not isinstance(content, dict):
+        return "is not a readable record (no fields)"
+    missing = [field.name for field in dataclasses.fields(Record) if field.name not in content]
+    return f"lacks {', '.join(missing)}" if missing else None
+
+
+def _find_wrong_run(path: Path, record: Record) -> str | None:
     if record.recipe not in ALL_RECIPES:
         return f"is of an unknown recipe, {record.recipe!r}"
     if type(record.seed) is not int or record.seed < 0:
         return f"is of an unknown seed, {record.seed!r}"
     if path.name != find_path(record.recipe, record.seed).name:
         return f"is of {record.recipe} with seed {record.seed}, which its name does not say"
+    # A field that recipes did not have when the record was made counts with its default.
     if Recipe(**record.settings) != ALL_RECIPES[record.recipe]:
         return f"was measured with other settings than {record.recipe} has now"
-    right, total = sum(row[digit] for digit, row in enumerate(record.confusion)), sum(map(sum, record.confusion))
-    if not right == int(record.correct.sum()) == round(record.test_accuracy * total):
-        return "does not agree with itself on how many test images are right"
-    if {len(column) for column in record.history.values()} != {record.epochs} or record.epochs != record.settings[
-        "epochs"
-    ]:
+    return None
+
+
+def _find_wrong_history(record: Record) -> str | None:
+    splits = ("train", "test" if record.validation_accuracy is None else "validation")
+    columns = {f"{split}_{quantity}" for split in splits for quantity in ("loss", "accuracy")}
+    if record.history.keys() != columns | {"learning_rate", "seconds"}:
+        return f"has a history of {', '.join(record.history)}"
+    if {len(column) for column in record.history.values()} != {record.epochs}:
         return "does not hold every epoch of its run"
+    numbers = [record.images, record.parameters, record.seconds, *sum(record.history.values(), [])]
+    if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
+        return "has something else where numbers should be"
+    return None if record.epochs == record.settings["epochs"] else "does not hold every epoch of its run"
+
+
+def _find_wrong_counts(record: Record) -> str | None:
+    total = sum(map(sum, record.confusion))
+    right = sum(row[digit] for digit, row in enumerate(record.confusion))
+    packed = base64.b64decode(record.test_correct, validate=True)
+    last = record.history.get("test_accuracy", [record.test_accuracy])[-1]
+    if [len(row) for row in record.confusion] != [10] * 10 or total < 1 or len(packed) != -(-total // 8):
+        return "does not say what became of each test image"
+    if not right == int(record.correct.sum()) == round(record.test_accuracy * total) or round(last * total) != right:
+        return "does not agree with itself on how many test images are right"
     return None
 
 

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from helpers import records
+from helpers.checkpoints import CheckpointError
 from helpers.data import Mnist, Split
 from helpers.device import device
 from helpers.evaluation import predict
 from helpers.experiments import ALL_RECIPES
 from helpers.records import Record, RecordError, find_path, make_record, read_record, read_records, write_record
-from helpers.training import fit
+from helpers.training import TrainingError, fit
 
 UNFINISHED = Path(__file__).resolve().parents[1] / "build" / "runs"
 # How often each recipe is repeated: less often where a run takes long (a quarter of an hour or more on two CPU cores).
@@ -63,7 +64,7 @@ def reproduce(
         unfinished: keeps the checkpoints of runs that are not recorded yet.
 
     Raises:
-        CheckpointError: the run was interrupted, and its checkpoint is damaged.
+        CheckpointError: its checkpoint is damaged, of another run, or cannot be written.
         TrainingError: the loss is not a number any more.
         RecordError: the record cannot be written.
     """
@@ -73,34 +74,42 @@ def reproduce(
     predictions = predict(run.model, test, device=device(), scaling=run.recipe.scaling)
     record = make_record(name, run, predictions, len(train), held_out="test")
     write_record(record, folder)
-    shutil.rmtree(checkpoints)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     return record
 
 
-def reproduce_all(runs: list[tuple[str, int]], mnist: Mnist, *, folder: Path = records.FOLDER) -> list[RecordError]:
+def reproduce_all(
+    runs: list[tuple[str, int]], mnist: Mnist, *, folder: Path = records.FOLDER, unfinished: Path = UNFINISHED
+) -> list[Exception]:
     """Do the runs that have no record, saying before each how many are left and how long that will take.
 
     Returns:
-        What is wrong with records that are there and cannot be used; their runs are not repeated.
-
-    Raises:
-        CheckpointError, TrainingError, RecordError: as `reproduce`.
+        What went wrong: records that are there and cannot be used, whose runs are not repeated, and runs that failed.
+        The others are done all the same.
     """
     missing, errors = find_missing(runs, folder)
+    print(*errors, sep="\n", end="\n" if errors else "")
     print(f"{len(runs) - len(missing) - len(errors)} of {len(runs)} runs are recorded, {len(missing)} are left to do")
     for number, (name, seed) in enumerate(missing):
         left = describe_time_left(missing[number:], read_records(folder)[0])
         print(f"{number + 1}/{len(missing)}: {name}, seed {seed}; {left}", flush=True)
-        record = reproduce(name, seed, mnist, folder=folder)
-        print(f"{name}, seed {seed}: test accuracy {record.test_accuracy:.2%} in {record.seconds:.0f} s", flush=True)
+        try:
+            record = reproduce(name, seed, mnist, folder=folder, unfinished=unfinished)
+        except (CheckpointError, TrainingError, RecordError) as error:
+            errors.append(error)
+            print(f"{name}, seed {seed} failed: {error}", flush=True)
+        else:
+            print(
+                f"{name}, seed {seed}: test accuracy {record.test_accuracy:.2%} in {record.seconds:.0f} s", flush=True
+            )
     return errors
 
 
-def describe_time_left(runs: Iterable[tuple[str, int]], known: Iterable[Record]) -> str:
+def describe_time_left(runs: list[tuple[str, int]], known: Iterable[Record]) -> str:
     """How long runs will take, by the records of the same recipes, in words."""
     seconds = {}
     for record in known:
         seconds.setdefault(record.recipe, []).append(record.seconds)
-    unknown = {name for name, _ in runs if name not in seconds}
+    unknown = sorted({name for name, _ in runs if name not in seconds})
     total = sum(sum(seconds[name]) / len(seconds[name]) for name, _ in runs if name in seconds)
-    return f"about {total / 60:.0f} minutes left" + (f", not counting {', '.join(sorted(unknown))}" if unknown else "")
+    return f"about {total / 60:.0f} minutes left" + (f", not counting {', '.join(unknown)}" if unknown else "")

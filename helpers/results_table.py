@@ -15,9 +15,15 @@ HEAD = """\
 
 
 def make_results_table(folder: Path = records.FOLDER) -> tuple[str, list[RecordError]]:
-    """A Markdown table with a row for each published network, and what is wrong with records that cannot be used."""
+    """A Markdown table with a row for each published network, and what is wrong with records that cannot be used.
+
+    Raises:
+        RecordError: there is no record at all.
+    """
     found, errors = read_records(folder)
     found = [record for record in found if record.recipe in PUBLISHED]
+    if not found:
+        raise RecordError(folder, "holds no record of a published network", "Run `make results`")
     costs, rows = tabulate_costs(found), []
     for row in summarise(found).itertuples():
         network, cost = PUBLISHED[row.Index], costs.loc[row.Index]
@@ -34,7 +40,7 @@ def update_readme(readme: Path = README, folder: Path = records.FOLDER) -> list[
     """Put the table between its two marks in the README; returns what is wrong with records that cannot be used.
 
     Raises:
-        RecordError: the README has no such marks.
+        RecordError: the README has no such marks, or there is nothing to put between them.
     """
     table, errors = make_results_table(folder)
     text = readme.read_text(encoding="utf-8")

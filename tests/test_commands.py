@@ -12,6 +12,7 @@ from helpers import reproduction
 from helpers.data import Mnist
 from helpers.experiments import ALL_RECIPES
 from helpers.recipes import Recipe
+from helpers.records import RecordError
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,8 @@ def test_test_looks_at_grey_levels_as_training_did(capsys, tmp_path, monkeypatch
         ["train", "quick", "--epochs", "0"],
         ["train", "quick", "--lr", "-1"],
         ["train", "quick", "--lr", "nan"],
+        ["train", "quick", "--lr", "1e308"],
+        ["train", "quick", "--seed", "99999999999999999999"],
         ["train", "quick", "--seed", "-1"],
         ["train", "quick", "--batch-size", "many"],
         ["summary", "nobody"],
@@ -122,6 +125,30 @@ def test_defaults_come_from_the_recipe(monkeypatch):
             commands.main(["train", "compact", *arguments])
         assert seen["recipe"].epochs == expected and seen["recipe"].augmentation == "crop_and_rotate"
         assert seen["recipe"].learning_rate == 0.01 and seen["seed"] == 0
+
+
+def test_options_reach_the_run(monkeypatch, tmp_path):
+    seen = {}
+    monkeypatch.setattr(commands, "fit", lambda recipe, *_, **options: seen.update(recipe=recipe, **options) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        commands.main(["train", "compact", "--batch-size", "9", "--seed", "7", "--folder", str(tmp_path / "here")])
+    assert seen["recipe"].batch_size == 9 and seen["seed"] == 7 and seen["folder"] == tmp_path / "here"
+
+
+def test_what_goes_wrong_shows_in_the_exit_status(monkeypatch, capsys, tmp_path):
+    for command, function in (("reproduce quick --seeds 0", "reproduce_all"), ("table", "update_readme")):
+        monkeypatch.setattr(commands, function, lambda *_: [RecordError("x.json", "is bad", "Delete it")])
+        assert commands.main(command.split()) == 1
+        assert "error: x.json: is bad. Delete it." in capsys.readouterr().err
+        monkeypatch.setattr(commands, function, lambda *_: [])
+        assert commands.main(command.split()) == 0
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(commands, "save_curves", fail)
+    assert commands.main(["train", "quick"]) == 1
+    assert "No space left" in capsys.readouterr().err
 
 
 def test_every_recipe_has_seeds():

@@ -35,7 +35,14 @@ def make(recipe: str, seed: int, wrong: list[int], seconds=(2.0, 1.0)) -> Record
         seconds=sum(seconds),
         device="cpu",
         versions={},
-        history={"seconds": [seconds[0]] * (epochs - 1) + [seconds[1]]},
+        history={
+            "train_loss": [1.0] * epochs,
+            "train_accuracy": [0.5] * epochs,
+            "test_loss": [1.0] * epochs,
+            "test_accuracy": [1 - len(wrong) / 100] * epochs,
+            "learning_rate": [0.1] * epochs,
+            "seconds": [seconds[0], seconds[1], *[seconds[0]] * (epochs - 2)],
+        },
     )
 
 
@@ -62,17 +69,21 @@ def test_summary_by_hand():
 
 
 def test_paired_on_images_only_for_seeds_that_both_have():
-    table = compare_on_images(LENET, MLP)
-    assert table.index.tolist() == [0, 1]
+    table = compare_on_images(LENET[::-1], MLP)
+    assert sorted(table.index) == [0, 1]
     assert table.loc[0, ["only_one", "only_other"]].tolist() == [10, 2]
     assert table.loc[0, "p"] == pytest.approx(2 * scipy.stats.binom.cdf(2, 12, 0.5))
+    assert table.loc[1, ["only_one", "only_other"]].tolist() == [8, 2]
 
 
-def test_over_seeds_against_scipy_on_the_other_order():
+def test_over_seeds_by_hand():
     difference, p = compare_over_seeds(LENET, MLP)
     assert difference == pytest.approx(0.98 - 0.905)
-    mirrored = compare_over_seeds(MLP, LENET)
-    assert mirrored == (pytest.approx(-difference), pytest.approx(p)) and 0 < p < 0.15
+    # Welch: variances 0.01²/3 and 0.0212²/2 give t = 4.6669 with 1.3057 degrees of freedom.
+    spread = 0.0001 / 3 + 0.00045 / 2
+    freedom = spread**2 / ((0.0001 / 3) ** 2 / 2 + (0.00045 / 2) ** 2)
+    assert p == pytest.approx(2 * scipy.stats.t.sf(difference / spread**0.5, freedom))
+    assert compare_over_seeds(MLP, LENET) == (pytest.approx(-difference), pytest.approx(p))
 
 
 def test_a_single_run_has_a_mean_and_no_spread(tmp_path):
@@ -113,3 +124,12 @@ def test_the_table_replaces_the_old_one_and_nothing_else(tmp_path):
     with pytest.raises(RecordError, match="README.md: has no marks"):
         update_readme(readme, tmp_path)
     assert readme.read_text(encoding="utf-8") == "no marks"
+
+
+def test_a_table_of_nothing_is_refused_and_bad_records_are_reported(tmp_path):
+    with pytest.raises(RecordError, match="holds no record of a published network"):
+        make_results_table(tmp_path)
+    write_record(LENET[0], tmp_path)
+    (tmp_path / "mlp-0.json").write_text("{}")
+    table, (error,) = make_results_table(tmp_path)
+    assert "LeNet-5" in table and "mlp-0.json" in str(error)

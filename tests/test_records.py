@@ -9,23 +9,28 @@ import time
 import pytest
 import torch
 
-from helpers import records, reproduction
+from helpers import records
 from helpers.augmentation import AUGMENTATIONS
-from helpers.data import Mnist
+from helpers.data import Mnist, Split
+from helpers.evaluation import predict
 from helpers.experiments import ALL_RECIPES
 from helpers.recipes import Recipe
-from helpers.records import RecordError, find_path, read_record, read_records, write_record
+from helpers.records import RecordError, find_path, make_record, read_record, read_records, write_record
 from helpers.reproduction import describe_time_left, find_missing, list_runs, reproduce, reproduce_all
+from helpers.training import fit
 
-QUICK = Recipe(model="lenet5", learning_rate=0.05, momentum=0.9, batch_size=32, epochs=2)
+QUICK = Recipe(model="lenet5_regularised", learning_rate=0.05, momentum=0.9, batch_size=32, epochs=3, scaling="unit")
 
 
 @pytest.fixture
 def tiny(stripes, monkeypatch) -> Mnist:
-    """400 images to learn from, 130 to test on, and a recipe `quick` that makes something of them."""
+    """270 images to learn from, 130 others to test on, of which 20 carry a wrong label, and a recipe `quick`."""
     monkeypatch.setitem(ALL_RECIPES, "quick", QUICK)
-    test = stripes.take(130)
-    return Mnist(stripes.images, stripes.labels, test.images, test.labels, source="mnist")
+    images, labels = stripes.images.clone(), stripes.labels.clone()
+    order = torch.randperm(400, generator=torch.Generator().manual_seed(1))
+    images, labels = images[order], labels[order]
+    labels[280:300] = (labels[280:300] + 1) % 10
+    return Mnist(images[:270], labels[:270], images[270:], labels[270:], source="mnist")
 
 
 @pytest.fixture
@@ -39,32 +44,69 @@ def without_seconds(record) -> dict:
 
 
 def test_a_record_says_what_was_measured(record, tiny, tmp_path):
-    assert (record.recipe, record.seed, record.epochs, record.parameters) == ("quick", 3, 2, 44_426)
-    assert record.images == 400 and record.validation_accuracy is None
+    assert (record.recipe, record.seed, record.epochs, record.parameters) == ("quick", 3, 3, 44_710)
+    assert record.images == 270 and record.validation_accuracy is None
     assert record.correct.shape == (130,) and record.correct.float().mean().item() == pytest.approx(
         record.test_accuracy
     )
     assert record.test_accuracy == pytest.approx(record.history["test_accuracy"][-1])
     assert torch.tensor(record.confusion).sum(1).tolist() == tiny.test_labels.bincount().tolist()
-    assert record.table().index.tolist() == [1, 2] and record.seconds == pytest.approx(sum(record.history["seconds"]))
+    assert record.table().index.tolist() == [1, 2, 3] and record.seconds == pytest.approx(
+        sum(record.history["seconds"])
+    )
     assert read_record(tmp_path / "results" / "quick-3.json") == record
     assert not (tmp_path / "runs" / "quick-3").exists()
 
 
-def test_correct_keeps_the_order_of_the_images(record):
-    wrong = torch.arange(130) % 7 == 0
-    packed = records.base64.b64encode(records.np.packbits(~wrong.numpy())).decode()
-    assert torch.equal(dataclasses.replace(record, test_correct=packed).correct, ~wrong)
+def test_a_record_is_of_the_last_epoch_on_the_test_images_in_their_order(record, tiny):
+    train, test = Split(tiny.train_images, tiny.train_labels), Split(tiny.test_images, tiny.test_labels)
+    run = fit(QUICK, train, test, seed=3, device="cpu")
+    predictions = predict(run.model, test, scaling="unit")
+    assert torch.equal(record.correct, predictions.correct) and 0 < record.test_accuracy < 1
+    assert torch.equal(torch.tensor(record.confusion), predictions.confusion)
+    assert not record.correct.equal(record.correct.flip(0)), "or the order could not be told"
+    assert record.history["train_loss"] == [row["train_loss"] for row in run.history]
+    assert record.device.startswith("cpu, ") and record.versions["torch"] == torch.__version__
 
 
-def test_what_is_recorded_is_skipped(record, tiny, tmp_path, capsys, monkeypatch):
+def test_a_record_of_a_run_with_validation_says_so(tiny):
+    train, test = Split(tiny.train_images, tiny.train_labels), Split(tiny.test_images, tiny.test_labels)
+    run = fit(QUICK, train, test, seed=3, device="cpu")
+    record = make_record("quick", run, predict(run.model, test, scaling="unit"), 270, held_out="validation")
+    assert record.validation_accuracy == run.history[-1]["validation_accuracy"]
+    assert "test_loss" not in record.history and "validation_loss" in record.history
+
+
+def test_a_record_that_cannot_be_written_costs_nothing(tiny, tmp_path, monkeypatch):
+    folders = {"folder": tmp_path / "results", "unfinished": tmp_path / "runs"}
+    (tmp_path / "results").write_text("a file in the way")
+    with pytest.raises(RecordError, match="quick-0.json: cannot be written"):
+        reproduce("quick", 0, tiny, **folders)
+    (tmp_path / "results").unlink()
+    monkeypatch.setattr("helpers.training._train_epoch", None)
+    assert reproduce("quick", 0, tiny, **folders).epochs == 3
+
+
+def test_a_failed_run_does_not_stop_the_others(tiny, tmp_path, capsys):
+    (tmp_path / "runs" / "quick-0").mkdir(parents=True)
+    (tmp_path / "runs" / "quick-0" / "last.pt").write_bytes(b"damaged")
+    runs = list_runs(["quick"], [0, 1, 2])
+    (error,) = reproduce_all(runs, tiny, folder=tmp_path / "results", unfinished=tmp_path / "runs")
+    assert "last.pt" in str(error) and "quick, seed 0 failed: " in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["quick-1.json", "quick-2.json"]
+
+
+def test_what_is_recorded_is_skipped(record, tiny, tmp_path, capsys):
     runs = list_runs(["quick"], [3, 4])
     assert find_missing(runs, tmp_path / "results") == ([("quick", 4)], [])
-    monkeypatch.setattr(reproduction, "UNFINISHED", tmp_path / "runs")
-    assert reproduce_all(runs, tiny, folder=tmp_path / "results") == []
-    assert "1 of 2 runs are recorded, 1 are left to do" in capsys.readouterr().out
+    folders = {"folder": tmp_path / "results", "unfinished": tmp_path / "runs"}
+    assert reproduce_all(runs, tiny, **folders) == []
+    printed = capsys.readouterr().out
+    assert "1 of 2 runs are recorded, 1 are left to do" in printed
+    accuracy = read_record(tmp_path / "results" / "quick-4.json").test_accuracy
+    assert f"quick, seed 4: test accuracy {accuracy:.2%}" in printed
     before = (tmp_path / "results" / "quick-4.json").read_bytes()
-    reproduce_all(runs, tiny, folder=tmp_path / "results")
+    reproduce_all(runs, tiny, **folders)
     assert "2 of 2 runs are recorded, 0 are left to do" in capsys.readouterr().out
     assert (tmp_path / "results" / "quick-4.json").read_bytes() == before
 
@@ -135,14 +177,22 @@ DAMAGES = {
     ),
     "does not agree with itself": lambda content: json.dumps(content | {"test_accuracy": 0.5}),
     "does not hold every epoch": lambda content: json.dumps(content | {"epochs": 1}),
-    "lacks recipe": lambda content: "[]",
+    "is not a readable record .no fields": lambda content: "[]",
+    "is not a readable record .cannot convert": lambda content: json.dumps(content | {"test_accuracy": float("inf")}),
+    "has a history of train_loss": lambda content: json.dumps(
+        content | {"history": {"train_loss": content["history"]["train_loss"]}}
+    ),
+    "has something else where numbers": lambda content: json.dumps(content | {"seconds": None}),
+    "does not say what became of each": lambda content: json.dumps(content | {"test_correct": ""}),
+    "on how many test images": lambda content: json.dumps(
+        content | {"history": content["history"] | {"test_accuracy": [0.1] * 3}}
+    ),
 }
 
 
 @pytest.mark.parametrize("problem", DAMAGES)
-def test_a_bad_record_is_named_and_the_rest_still_works(record, tiny, tmp_path, problem, monkeypatch):
+def test_a_bad_record_is_named_and_the_rest_still_works(record, tiny, tmp_path, problem):
     folder = tmp_path / "results"
-    monkeypatch.setattr(reproduction, "UNFINISHED", tmp_path / "runs")
     path = find_path("quick", 4, folder)
     write_record(dataclasses.replace(record, seed=4), folder)
     path.write_text(DAMAGES[problem](json.loads(path.read_text())))
@@ -153,7 +203,7 @@ def test_a_bad_record_is_named_and_the_rest_still_works(record, tiny, tmp_path, 
     good, errors = read_records(folder)
     assert good == [record] and len(errors) == 1 and "quick-4.json" in str(errors[0])
     bad = path.read_bytes()
-    (error,) = reproduce_all(list_runs(["quick"], [3, 4, 5]), tiny, folder=folder)
+    (error,) = reproduce_all(list_runs(["quick"], [3, 4, 5]), tiny, folder=folder, unfinished=tmp_path / "runs")
     assert "quick-4.json" in str(error)
     assert path.read_bytes() == bad, "a record is only deleted by hand"
     assert find_path("quick", 5, folder).exists(), "the other runs are done"
