@@ -19,7 +19,7 @@ from helpers.records import RecordError, find_path, make_record, read_record, re
 from helpers.reproduction import describe_time_left, find_missing, list_runs, reproduce, reproduce_all
 from helpers.training import fit
 
-QUICK = Recipe(model="lenet5_regularised", learning_rate=0.05, momentum=0.9, batch_size=32, epochs=3, scaling="unit")
+QUICK = Recipe(model="lenet5_regularised", learning_rate=0.05, momentum=0.9, batch_size=32, epochs=3, scaling="raw")
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_record_says_what_was_measured(record, tiny, tmp_path):
 def test_a_record_is_of_the_last_epoch_on_the_test_images_in_their_order(record, tiny):
     train, test = Split(tiny.train_images, tiny.train_labels), Split(tiny.test_images, tiny.test_labels)
     run = fit(QUICK, train, test, seed=3, device="cpu")
-    predictions = predict(run.model, test, scaling="unit")
+    predictions = predict(run.model, test, scaling="raw")
     assert torch.equal(record.correct, predictions.correct) and 0 < record.test_accuracy < 1
     assert torch.equal(torch.tensor(record.confusion), predictions.confusion)
     assert not record.correct.equal(record.correct.flip(0)), "or the order could not be told"
@@ -72,7 +72,7 @@ def test_a_record_is_of_the_last_epoch_on_the_test_images_in_their_order(record,
 def test_a_record_of_a_run_with_validation_says_so(tiny):
     train, test = Split(tiny.train_images, tiny.train_labels), Split(tiny.test_images, tiny.test_labels)
     run = fit(QUICK, train, test, seed=3, device="cpu")
-    record = make_record("quick", run, predict(run.model, test, scaling="unit"), 270, held_out="validation")
+    record = make_record("quick", run, predict(run.model, test, scaling="raw"), 270, held_out="validation")
     assert record.validation_accuracy == run.history[-1]["validation_accuracy"]
     assert "test_loss" not in record.history and "validation_loss" in record.history
 
