@@ -12,7 +12,8 @@ from tools.notebook_rules import HTML_IMAGE, MARKDOWN_IMAGE, ROOT
 RENAMED = {"pytorch": "torch"}  # conda's name: ours
 LAYERS = [
     *("device", "data", "augmentation", "models", "receptive_field", "recipes", "checkpoints"),
-    *("training", "evaluation", "plotting", "notebook", "__main__"),
+    *("training", "evaluation", "plotting", "notebook"),
+    *("experiments", "records", "comparison", "reproduction", "results_table", "__main__"),
 ]
 
 
