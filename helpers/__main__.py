@@ -30,16 +30,19 @@ def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (DataError, CheckpointError, RecordError, TrainingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    except (DataError, CheckpointError, RecordError, TrainingError, OSError) as error:
+        return report([error])
     except KeyboardInterrupt:
         resumes = options.run in (train, reproduce)
         print("\ninterrupted" + "; the same command goes on after the last finished epoch" * resumes, file=sys.stderr)
         return 130
+
+
+def report(errors: list[Exception]) -> int:
+    """A line on stderr for each error; the exit status that they call for."""
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
+    return 1 if errors else 0
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -175,11 +178,7 @@ def summary(options: argparse.Namespace) -> int:
 def unpack(options: argparse.Namespace) -> int:
     """`python -m helpers unpack train.tar`."""
     archive = Path(options.archive)
-    folder = (
-        Path(options.folder)
-        if options.folder
-        else archive.with_name(archive.name.removesuffix(".gz").removesuffix(".tar"))
-    )
+    folder = Path(options.folder or archive.with_name(archive.name.removesuffix(".gz").removesuffix(".tar")))
     if folder == archive:
         raise DataError(archive, "does not end in .tar or .tar.gz", "Name a folder after the archive")
     data.unpack_tar(archive, folder)
@@ -198,18 +197,12 @@ def reproduce(options: argparse.Namespace) -> int:
         raise DataError(
             "MNIST", "is not there, and a record of the sample would be of no use", "Point MNIST_ROOT at it"
         )
-    errors = reproduce_all(list_runs(options.names, options.seeds), mnist)
-    for error in errors:
-        print(f"error: {error}", file=sys.stderr)
-    return 1 if errors else 0
+    return report(reproduce_all(list_runs(options.names, options.seeds), mnist))
 
 
 def table(options: argparse.Namespace) -> int:
     """`python -m helpers table`."""
-    errors = update_readme()
-    for error in errors:
-        print(f"error: {error}", file=sys.stderr)
-    return 1 if errors else 0
+    return report(update_readme())
 
 
 if __name__ == "__main__":

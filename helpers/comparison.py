@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import scipy.stats
 
@@ -77,9 +78,9 @@ def tabulate_costs(records: Iterable[Record]) -> pd.DataFrame:
     """A row per recipe: `parameters`, `multiply-adds` for one image, `seconds` of training (median), `wrong` (mean)."""
     records = list(records)
     table = tabulate_runs(records).groupby("recipe", sort=False).agg({"seconds": "median", "wrong": "mean"})
-    first = {record.recipe: record for record in reversed(records)}
-    table.insert(0, "parameters", [first[name].parameters for name in table.index])
-    models = [build_model(first[name].settings["model"]) for name in table.index]
+    of_recipe = {record.recipe: record for record in records}
+    table.insert(0, "parameters", [of_recipe[name].parameters for name in table.index])
+    models = [build_model(of_recipe[name].settings["model"]) for name in table.index]
     table.insert(1, "multiply-adds", list(map(count_multiply_adds, models)))
     return table
 
@@ -104,7 +105,7 @@ def compare_over_seeds(one: Iterable[Record], other: Iterable[Record]) -> tuple[
     Source: B. L. Welch, Biometrika 34 (1947) 28–35.
     """
     accuracies = [[record.test_accuracy for record in records] for records in (one, other)]
-    difference = sum(accuracies[0]) / len(accuracies[0]) - sum(accuracies[1]) / len(accuracies[1])
+    difference = float(np.mean(accuracies[0]) - np.mean(accuracies[1]))
     if min(map(len, accuracies)) < 2:
         return difference, float("nan")
     return difference, float(scipy.stats.ttest_ind(*accuracies, equal_var=False).pvalue)

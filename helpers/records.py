@@ -120,24 +120,34 @@ def find_path(name: str, seed: int, folder: Path = FOLDER) -> Path:
 
 
 def write_record(record: Record, folder: Path = FOLDER) -> Path:
-    """Save a record under a temporary name, a line per field, then rename it.
+    """Save a record, a line per field, whole or not at all.
 
     Raises:
         RecordError: the file cannot be written.
     """
     path = find_path(record.recipe, record.seed, folder)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in dataclasses.asdict(record).items()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-        temporary.replace(path)
+        replace_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
     except OSError as error:
         raise RecordError(path, f"cannot be written ({error})", "Free some space and run the command again") from error
+    return path
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text under a temporary name, then rename it; nothing is left behind where that fails.
+
+    Raises:
+        OSError: it cannot be written; an older file of that name stays as it was.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-    return path
 
 
 def read_record(path: Path | str) -> Record:
@@ -187,12 +197,12 @@ def _find_wrong_history(record: Record) -> str | None:
     columns = {f"{split}_{quantity}" for split in splits for quantity in ("loss", "accuracy")}
     if record.history.keys() != columns | {"learning_rate", "seconds"}:
         return f"has a history of {', '.join(record.history)}"
-    if {len(column) for column in record.history.values()} != {record.epochs}:
+    if {*map(len, record.history.values()), record.settings["epochs"]} != {record.epochs}:
         return "does not hold every epoch of its run"
     numbers = [record.images, record.parameters, record.seconds, *sum(record.history.values(), [])]
     if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
         return "has something else where numbers should be"
-    return None if record.epochs == record.settings["epochs"] else "does not hold every epoch of its run"
+    return None
 
 
 def _find_wrong_counts(record: Record) -> str | None:

@@ -14,8 +14,8 @@ from helpers.records import Record, RecordError, find_path, make_record, read_re
 from helpers.training import TrainingError, fit
 
 UNFINISHED = Path(__file__).resolve().parents[1] / "build" / "runs"
-# How often each recipe is repeated: less often where a run takes long (a quarter of an hour or more on two CPU cores).
-REPETITIONS = {"five_conv": 1, "compact": 1, "mlp": 10}
+# How often each recipe is repeated, if not five times: less often where a run takes a quarter of an hour or more.
+REPETITIONS = {"five_conv": 3, "compact": 3, "mlp": 10}
 SEEDS = {name: range(REPETITIONS.get(name, 5)) for name in ALL_RECIPES}
 
 
@@ -90,8 +90,9 @@ def reproduce_all(
     missing, errors = find_missing(runs, folder)
     print(*errors, sep="\n", end="\n" if errors else "")
     print(f"{len(runs) - len(missing) - len(errors)} of {len(runs)} runs are recorded, {len(missing)} are left to do")
+    known, _ = read_records(folder)
     for number, (name, seed) in enumerate(missing):
-        left = describe_time_left(missing[number:], read_records(folder)[0])
+        left = describe_time_left(missing[number:], known)
         print(f"{number + 1}/{len(missing)}: {name}, seed {seed}; {left}", flush=True)
         try:
             record = reproduce(name, seed, mnist, folder=folder, unfinished=unfinished)
@@ -99,9 +100,9 @@ def reproduce_all(
             errors.append(error)
             print(f"{name}, seed {seed} failed: {error}", flush=True)
         else:
-            print(
-                f"{name}, seed {seed}: test accuracy {record.test_accuracy:.2%} in {record.seconds:.0f} s", flush=True
-            )
+            known.append(record)
+            result = f"test accuracy {record.test_accuracy:.2%} in {record.seconds:.0f} s"
+            print(f"{name}, seed {seed}: {result}", flush=True)
     return errors
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from helpers import records
 from helpers.comparison import PUBLISHED, summarise, tabulate_costs
-from helpers.records import RecordError, read_records
+from helpers.records import RecordError, read_records, replace_text
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- results: written by `make results` -->\n", "<!-- end of results -->\n"
@@ -48,7 +48,5 @@ def update_readme(readme: Path = README, folder: Path = records.FOLDER) -> list[
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise RecordError(readme, "has no marks for the table of results", f"Add {BEGIN.strip()} and {END.strip()}")
-    temporary = readme.with_suffix(".part")
-    temporary.write_text(before + BEGIN + table + END + after, encoding="utf-8")
-    temporary.replace(readme)
+    replace_text(readme, before + BEGIN + table + END + after)
     return errors
