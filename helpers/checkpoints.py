@@ -28,7 +28,8 @@ def write_checkpoint(path: Path | str, content: dict) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, temporary)
+        with temporary.open("wb") as file:  # given a path, torch would write its name into the file
+            torch.save(content, file)
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         raise CheckpointError(path, f"cannot be written ({error})", "Free some space or name another folder") from error

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, PercentFormatter
 from sklearn.metrics import ConfusionMatrixDisplay
 
 WIDTH = 7.0
@@ -40,6 +41,13 @@ def set_style() -> None:
 
 def _new_axes(ax: Axes | None, height: float = 3.2) -> Axes:
     return ax if ax is not None else plt.subplots(figsize=(WIDTH, height))[1]
+
+
+def _label_logarithmic(axis: Axis) -> None:
+    """Ticks at 1, 2 and 5 times the powers of ten, written as 50, 200, 20k, 5M."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(EngFormatter(sep=""))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def plot_digits(
@@ -139,7 +147,7 @@ def plot_bars(values: dict[str, float], *, title: str = "", unit: str = "", ax: 
     ax.locator_params(axis="x", nbins=5)
     if unit.startswith("%"):
         ax.set(xlim=(0, 115), xticks=range(0, 101, 20))
-    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.xaxis.set_major_formatter("{x:,.0f}" if max(values.values()) >= 10 else "{x:g}")
     ax.set(title=title, xlabel=unit)
     return ax
 
@@ -155,6 +163,8 @@ def plot_points(
         ax.annotate(f"  {name}", (row[x], row[y]), va="top" if number % 2 else "bottom", fontsize=9)
     if logarithmic:
         ax.set(xscale="log", yscale="log")
+        _label_logarithmic(ax.xaxis)
+        _label_logarithmic(ax.yaxis)
     ax.margins(x=0.25, y=0.15)
     ax.set(title=title, xlabel=x, ylabel=y)
     return ax
@@ -178,19 +188,11 @@ def plot_runs(runs: pd.Series, published: dict[str, float], *, title: str = "", 
         if name in published:
             ax.plot(published[name], height, "D", color=ORANGE, markerfacecolor="white", label="published")
     ax.set(title=title, xscale="log", xlabel="wrong of 10,000 test images", yticks=range(len(names)), yticklabels=names)
-    ax.xaxis.set_major_formatter("{x:.0f}")
-    ax.xaxis.set_minor_formatter("{x:.0f}")
+    _label_logarithmic(ax.xaxis)
     ax.invert_yaxis()
-    ax.legend(*zip(*_unique_handles(ax)), frameon=False, loc="lower right")
+    handles = dict(zip(*ax.get_legend_handles_labels()[::-1]))
+    ax.figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, frameon=False)
     return ax
-
-
-def _unique_handles(ax: Axes) -> list[tuple]:
-    """Each label of a figure once, with the first thing that carries it."""
-    handles, labels = ax.get_legend_handles_labels()
-    return [
-        (handle, label) for place, (handle, label) in enumerate(zip(handles, labels)) if label not in labels[:place]
-    ]
 
 
 def plot_receptive_fields(image: torch.Tensor, table: pd.DataFrame, *, title: str = "", ax: Axes | None = None) -> Axes:

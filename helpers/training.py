@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import time
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,14 +96,15 @@ def fit(
 
     Raises:
         TrainingError: the loss is not a number any more.
-        CheckpointError: `last.pt` is damaged, or of another recipe, seed or number of images.
+        CheckpointError: `last.pt` is damaged, or of another recipe, seed or training set.
     """
     device = torch.device(device or pick_device())
     train_batches = _make_train_batches(recipe, train, device)
     validation_batches = Batches(validation, EVALUATION_BATCH, device, scaling=recipe.scaling)
     run, optimiser, scheduler = _start(recipe, seed, device)
+    data = _describe_data(train)
     if folder is not None:
-        _resume(Path(folder) / "last.pt", run, len(train), optimiser, scheduler)
+        _resume(Path(folder) / "last.pt", run, data, optimiser, scheduler)
     with _make_bar(run, len(train_batches)) as bar, _deterministic():
         for epoch in range(len(run.history), recipe.epochs):
             started, rate = time.perf_counter(), scheduler.get_last_lr()[0]
@@ -111,7 +113,7 @@ def fit(
             held_out = evaluate(run.model, validation_batches, recipe)
             _record(run, rate, learnt, held_out, time.perf_counter() - started)
             if folder is not None:
-                _save(Path(folder), run, len(train), optimiser, scheduler)
+                _save(Path(folder), run, data, optimiser, scheduler)
     return run
 
 
@@ -243,9 +245,15 @@ def _record(run: Run, rate: float, learnt: tuple, held_out: tuple, seconds: floa
     run.history.append(row | {"learning_rate": rate, "seconds": seconds})
 
 
-def _save(folder: Path, run: Run, images: int, optimiser, scheduler) -> None:
+def _describe_data(train: Split) -> str:
+    """Enough of a training set to tell it from another."""
+    checksum = zlib.crc32(train.labels.numpy(force=True), zlib.crc32(train.images.contiguous().numpy(force=True)))
+    return f"{len(train):,} images with checksum {checksum:08x}"
+
+
+def _save(folder: Path, run: Run, data: str, optimiser, scheduler) -> None:
     """Write `last.pt`, and `best.pt` where this epoch is the best so far."""
-    content = _describe(run) | {"images": images}
+    content = _describe(run) | {"data": data}
     accuracies = [row["validation_accuracy"] for row in run.history]
     if accuracies.index(max(accuracies)) == len(accuracies) - 1:
         write_checkpoint(folder / "best.pt", content)
@@ -258,13 +266,13 @@ def _describe(run: Run) -> dict:
     return {"recipe": dataclasses.asdict(run.recipe), "seed": run.seed, "history": run.history, "model": weights}
 
 
-def _resume(path: Path, run: Run, images: int, optimiser, scheduler) -> None:
+def _resume(path: Path, run: Run, data: str, optimiser, scheduler) -> None:
     """Take up the run that a checkpoint holds, if there is one."""
     if not path.exists():
         return
     content = read_checkpoint(path)
     remedy = "Delete it to start anew, or name another folder"
-    for part, wanted in (("recipe", dataclasses.asdict(run.recipe)), ("seed", run.seed), ("images", images)):
+    for part, wanted in (("recipe", dataclasses.asdict(run.recipe)), ("seed", run.seed), ("data", data)):
         if content.get(part) != wanted:
             raise CheckpointError(path, f"is of another run: its {part} is {content.get(part)}, not {wanted}", remedy)
     try:

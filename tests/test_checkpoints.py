@@ -63,11 +63,17 @@ def test_a_flipped_bit_is_found(tmp_path):
         write_checkpoint(tmp_path / "a.pt" / "b.pt", {})
 
 
+def test_the_same_content_makes_the_same_file(tmp_path):
+    for name in ("a.pt", "b.pt"):
+        write_checkpoint(tmp_path / name, {"zeros": torch.zeros(10)})
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+
+
 def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     write_checkpoint(tmp_path / "a.pt", {"epoch": 1})
 
-    def disk_full(content, path):
-        path.write_bytes(b"half")
+    def disk_full(content, file):
+        file.write(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", disk_full)

@@ -105,7 +105,7 @@ def test_runs_show_each_run_their_mean_and_the_published_figure():
     ax = plotting.plot_runs(pd.Series([100, 120, 50], index=["a", "a", "b"]), {"a": 90})
     points = [line.get_xdata() for line in ax.lines]
     assert [list(x) for x in points] == [[100, 120], [110, 110], [90], [50], [50, 50]]
-    assert [text.get_text() for text in ax.get_legend().texts] == ["one run", "mean of the runs", "published"]
+    assert [text.get_text() for text in ax.figure.legends[0].texts] == ["one run", "mean of the runs", "published"]
 
 
 def test_figures_are_saved_under_results(tmp_path, monkeypatch):
