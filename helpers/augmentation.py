@@ -46,4 +46,28 @@ def crop_and_rotate(images: torch.Tensor) -> torch.Tensor:
     return rotate(images, degrees)
 
 
-AUGMENTATIONS = {"crop_and_rotate": crop_and_rotate}
+def draw_affine(images: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
+    """Turn, move, stretch and shear each image by its own random amounts, in one resampling.
+
+    At strength 1: up to ±10°, ±8 % of the width, ±10 % in size and a shear of ±0.1, each drawn uniformly.
+
+    Args:
+        images: float (n, 1, h, w) in 0–1, before normalisation: new corners are filled with 0.
+        strength: all limits are multiplied by it.
+    """
+    count = len(images)
+    uniform = (2 * torch.rand(5, count) - 1).to(images.device) * strength
+    angle, size, shear = torch.deg2rad(10 * uniform[0]), 1 + 0.1 * uniform[1], 0.1 * uniform[2]
+    cos, sin = angle.cos() / size, angle.sin() / size
+    rows = (cos, -sin + shear * cos, 0.16 * uniform[3]), (sin, cos + shear * sin, 0.16 * uniform[4])
+    matrices = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+    grid = F.affine_grid(matrices, images.shape, align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def draw_mild_affine(images: torch.Tensor) -> torch.Tensor:
+    """`draw_affine` at half its strength, for short runs."""
+    return draw_affine(images, strength=0.5)
+
+
+AUGMENTATIONS = {"crop_and_rotate": crop_and_rotate, "affine": draw_affine, "mild_affine": draw_mild_affine}

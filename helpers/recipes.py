@@ -10,38 +10,66 @@ class Recipe:
     Attributes:
         model: a name from `models.MODELS`.
         optimiser: "sgd" or "adam".
-        learning_rate: at the start.
-        momentum: of SGD; Adam keeps its own defaults.
+        learning_rate: at the start; with "one_cycle", at its highest.
+        momentum: of SGD.
+        nesterov: whether SGD looks ahead along its momentum.
+        betas: of Adam.
+        weight_decay: share of each weight that a step takes away, times the learning rate.
         batch_size: images per step.
         epochs: passes over the training images.
         augmentation: a name from `augmentation.AUGMENTATIONS`, or None.
         scaling: how grey levels reach the network, a name from `data.batches.SCALINGS`.
+        schedule: "steps" for the decay below, or "one_cycle": up over the first `warm_up` of all steps, then down to 0.
+        warm_up: share of all steps, for "one_cycle".
         decay_every: the learning rate is multiplied by `decay_factor` each time so many of `decay_unit` have
             passed; None keeps it constant.
         decay_unit: "epoch" or "step".
         softmax_before_loss: whether probabilities are fed to the cross-entropy as if they were logits.
+        precision: "float32", or "bfloat16" for the products of convolutions and linear layers.
+        averaging: the network that is kept is the moving average of the weights, this much of it old at each step;
+            None keeps the weights themselves.
     """
 
     model: str
     optimiser: str = "sgd"
     learning_rate: float = 0.01
     momentum: float = 0.0
+    nesterov: bool = False
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
     batch_size: int = 128
     epochs: int = 20
     augmentation: str | None = None
     scaling: str = "normalised"
+    schedule: str = "steps"
+    warm_up: float = 0.3
     decay_every: int | None = None
     decay_factor: float = 0.1
     decay_unit: str = "epoch"
     softmax_before_loss: bool = False
+    precision: str = "float32"
+    averaging: float | None = None
 
     def __post_init__(self):
-        # NumPy's numbers would go into checkpoints, which only plain ones come out of again.
+        # Checkpoints give back plain numbers only, and JSON gives back lists for tuples.
         object.__setattr__(self, "learning_rate", float(self.learning_rate))
-        for name, known in (("optimiser", ("sgd", "adam")), ("decay_unit", ("epoch", "step"))):
+        object.__setattr__(self, "betas", tuple(self.betas))
+        for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
 
+    @property
+    def rate_changes_within_epoch(self) -> bool:
+        """Whether the schedule moves after each step rather than after each epoch."""
+        return self.schedule == "one_cycle" or self.decay_unit == "step"
+
+
+CHOICES = {
+    "optimiser": ("sgd", "adam"),
+    "schedule": ("steps", "one_cycle"),
+    "decay_unit": ("epoch", "step"),
+    "precision": ("float32", "bfloat16"),
+}
 
 # The published projects, named A to D in the course. Where a description leaves a fact open, the choice is ours:
 # the batch size of B (128) and the input scaling of A and D (0 to 1, as torchvision's ToTensor gives it).

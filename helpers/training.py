@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from helpers.augmentation import AUGMENTATIONS
@@ -31,7 +32,7 @@ class Run:
     Attributes:
         recipe: what was trained.
         seed: of the initial weights, the order of the images, augmentation and dropout.
-        model: the network, with the weights of the last epoch.
+        model: the network, with the weights of the last epoch, or their moving average where the recipe asks for it.
         history: a dictionary per epoch: `epoch`, `train_loss`, `train_accuracy`, `validation_loss`,
             `validation_accuracy`, `learning_rate` (at its start) and `seconds`.
     """
@@ -44,6 +45,71 @@ class Run:
     def table(self) -> pd.DataFrame:
         """The history, a row per epoch."""
         return pd.DataFrame(self.history).set_index("epoch")
+
+
+class Learner:
+    """All that moves during training: weights, optimiser, schedule and, where the recipe asks for it, an average.
+
+    Args:
+        recipe: what is trained.
+        seed: of the initial weights.
+        device: where to compute.
+        steps_per_epoch: batches in an epoch.
+    """
+
+    def __init__(self, recipe: Recipe, seed: int, device: torch.device, steps_per_epoch: int):
+        torch.manual_seed(seed)
+        self.recipe = recipe
+        self.trained = _place(build_model(recipe.model), device)
+        self.average = None
+        if recipe.averaging is not None:
+            ema = get_ema_multi_avg_fn(recipe.averaging)
+            self.average = AveragedModel(self.trained, multi_avg_fn=ema, use_buffers=True)
+        self.optimiser = make_optimiser(recipe, self.trained)
+        self.scheduler = make_scheduler(recipe, self.optimiser, steps_per_epoch)
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network that counts: the average where there is one."""
+        return self.trained if self.average is None else self.average.module
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return self.scheduler.get_last_lr()[0]
+
+    def step(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Learn from one batch; returns its mean loss () and its logits (b, 10) from before the step."""
+        with self.autocast:
+            logits = self.trained(images)
+        loss = compute_loss(self.recipe, logits.float(), labels)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update_parameters(self.trained)
+        if self.recipe.rate_changes_within_epoch:
+            self.scheduler.step()
+        return loss, logits
+
+    def end_epoch(self) -> None:
+        """Move a schedule that counts epochs."""
+        if not self.recipe.rate_changes_within_epoch:
+            self.scheduler.step()
+
+    def state_dict(self) -> dict:
+        """What `load_state_dict` needs to go on from here."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take up what `state_dict` gave."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict:
+        names = ("trained", "average", "optimiser", "scheduler")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 class TrainingError(Exception):
@@ -101,19 +167,19 @@ def fit(
     device = torch.device(device or pick_device())
     train_batches = _make_train_batches(recipe, train, device)
     validation_batches = Batches(validation, EVALUATION_BATCH, device, scaling=recipe.scaling)
-    run, optimiser, scheduler = _start(recipe, seed, device)
-    data = _describe_data(train)
+    learner = Learner(recipe, int(seed), device, len(train_batches))
+    run, data = Run(recipe, int(seed), learner.kept), _describe_data(train)
     if folder is not None:
-        _resume(Path(folder) / "last.pt", run, data, optimiser, scheduler)
+        _resume(Path(folder) / "last.pt", run, data, learner)
     with _make_bar(run, len(train_batches)) as bar, _deterministic():
         for epoch in range(len(run.history), recipe.epochs):
-            started, rate = time.perf_counter(), scheduler.get_last_lr()[0]
+            started, rate = time.perf_counter(), learner.learning_rate
             seed_epoch(seed, epoch)
-            learnt = _train_epoch(run, train_batches, optimiser, scheduler, bar)
+            learnt = _train_epoch(run, train_batches, learner, bar)
             held_out = evaluate(run.model, validation_batches, recipe)
             _record(run, rate, learnt, held_out, time.perf_counter() - started)
             if folder is not None:
-                _save(Path(folder), run, data, optimiser, scheduler)
+                _save(Path(folder), run, data, learner)
     return run
 
 
@@ -129,13 +195,21 @@ def save_network(path: Path | str, run: Run) -> None:
 
 def make_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimiser over all weights of a network."""
+    shared = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
     if recipe.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
-    return torch.optim.SGD(model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum)
+        return torch.optim.Adam(model.parameters(), betas=recipe.betas, **shared)
+    return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, nesterov=recipe.nesterov, **shared)
 
 
-def make_scheduler(recipe: Recipe, optimiser: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
-    """The recipe's schedule; `step()` is due after each of the recipe's `decay_unit`."""
+def make_scheduler(
+    recipe: Recipe, optimiser: torch.optim.Optimizer, steps_per_epoch: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The recipe's schedule; `step()` is due after each step or epoch, as `rate_changes_within_epoch` says."""
+    if recipe.schedule == "one_cycle":
+        steps = recipe.epochs * steps_per_epoch
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, recipe.learning_rate, steps, pct_start=recipe.warm_up, cycle_momentum=False
+        )
     never = 2**62
     return torch.optim.lr_scheduler.StepLR(optimiser, recipe.decay_every or never, recipe.decay_factor)
 
@@ -143,12 +217,12 @@ def make_scheduler(recipe: Recipe, optimiser: torch.optim.Optimizer) -> torch.op
 def learning_rates(recipe: Recipe, steps_per_epoch: int) -> list[float]:
     """The learning rate of every step of a recipe, found by running its schedule on an empty network."""
     optimiser = make_optimiser(recipe, nn.Linear(1, 1))
-    scheduler = make_scheduler(recipe, optimiser)
+    scheduler = make_scheduler(recipe, optimiser, steps_per_epoch)
     rates = []
     for step in range(recipe.epochs * steps_per_epoch):
         rates.append(scheduler.get_last_lr()[0])
         optimiser.step()
-        if recipe.decay_unit == "step" or (step + 1) % steps_per_epoch == 0:
+        if recipe.rate_changes_within_epoch or (step + 1) % steps_per_epoch == 0:
             scheduler.step()
     return rates
 
@@ -176,14 +250,6 @@ def _make_train_batches(recipe: Recipe, train: Split, device: torch.device) -> B
     return Batches(train, recipe.batch_size, device, shuffle=True, augment=augment, scaling=recipe.scaling)
 
 
-def _start(recipe: Recipe, seed: int, device: torch.device):
-    """A run with fresh weights, its optimiser and its schedule."""
-    torch.manual_seed(seed)
-    run = Run(recipe, int(seed), _place(build_model(recipe.model), device))
-    optimiser = make_optimiser(recipe, run.model)
-    return run, optimiser, make_scheduler(recipe, optimiser)
-
-
 def _make_bar(run: Run, steps_per_epoch: int) -> tqdm:
     done, total = len(run.history) * steps_per_epoch, run.recipe.epochs * steps_per_epoch
     return tqdm(total=total, initial=done, unit="step", mininterval=REFRESH_SECONDS)
@@ -206,32 +272,24 @@ def seed_epoch(seed: int, epoch: int) -> None:
     torch.manual_seed(seed * 1_000_003 + epoch + 1)
 
 
-def _train_epoch(run: Run, batches: Batches, optimiser, scheduler, bar: tqdm) -> tuple[float, float]:
+def _train_epoch(run: Run, batches: Batches, learner: Learner, bar: tqdm) -> tuple[float, float]:
     """One pass over the training images; returns mean loss and accuracy, as the network stood at each step."""
-    run.model.train()
+    learner.trained.train()
     average, refreshed = Average(), 0.0
     for images, labels in batches:
-        logits = run.model(images)
-        loss = compute_loss(run.recipe, logits, labels)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        loss, logits = learner.step(images, labels)
         average.add(loss, logits, labels)
-        if run.recipe.decay_unit == "step":
-            scheduler.step()
         bar.update()
         if not bar.disable and time.perf_counter() - refreshed > REFRESH_SECONDS:
             refreshed = time.perf_counter()
-            _show(bar, run, average, scheduler)
-    if run.recipe.decay_unit == "epoch":
-        scheduler.step()
+            _show(bar, run, average, learner.learning_rate)
+    learner.end_epoch()
     return average.result()
 
 
-def _show(bar: tqdm, run: Run, average: Average, scheduler) -> None:
+def _show(bar: tqdm, run: Run, average: Average, rate: float) -> None:
     loss, accuracy = average.result()
     bar.set_description(f"epoch {len(run.history) + 1}/{run.recipe.epochs}", refresh=False)
-    rate = scheduler.get_last_lr()[0]
     bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.2%}", rate=f"{rate:.1e}", refresh=False)
 
 
@@ -251,14 +309,13 @@ def _describe_data(train: Split) -> str:
     return f"{len(train):,} images with checksum {checksum:08x}"
 
 
-def _save(folder: Path, run: Run, data: str, optimiser, scheduler) -> None:
+def _save(folder: Path, run: Run, data: str, learner: Learner) -> None:
     """Write `last.pt`, and `best.pt` where this epoch is the best so far."""
     content = _describe(run) | {"data": data}
     accuracies = [row["validation_accuracy"] for row in run.history]
     if accuracies.index(max(accuracies)) == len(accuracies) - 1:
         write_checkpoint(folder / "best.pt", content)
-    state = {"optimiser": optimiser.state_dict(), "scheduler": scheduler.state_dict()}
-    write_checkpoint(folder / "last.pt", content | state)
+    write_checkpoint(folder / "last.pt", content | {"learner": learner.state_dict()})
 
 
 def _describe(run: Run) -> dict:
@@ -266,7 +323,7 @@ def _describe(run: Run) -> dict:
     return {"recipe": dataclasses.asdict(run.recipe), "seed": run.seed, "history": run.history, "model": weights}
 
 
-def _resume(path: Path, run: Run, data: str, optimiser, scheduler) -> None:
+def _resume(path: Path, run: Run, data: str, learner: Learner) -> None:
     """Take up the run that a checkpoint holds, if there is one."""
     if not path.exists():
         return
@@ -276,9 +333,7 @@ def _resume(path: Path, run: Run, data: str, optimiser, scheduler) -> None:
         if content.get(part) != wanted:
             raise CheckpointError(path, f"is of another run: its {part} is {content.get(part)}, not {wanted}", remedy)
     try:
-        run.model.load_state_dict(content["model"])
-        optimiser.load_state_dict(content["optimiser"])
-        scheduler.load_state_dict(content["scheduler"])
+        learner.load_state_dict(content["learner"])
         run.history.extend(content["history"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(path, f"does not fit this run ({error})", remedy) from error
