@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: run lab test outputs results repository clean
+.PHONY: run lab test outputs results bench repository clean
 
 run: $(READY)  ## execute the course into build/
 	$(BIN)/python -m tools.execute_notebooks run
@@ -22,6 +22,9 @@ outputs: $(READY)  ## execute the notebooks in place, stamp them, renew images/ 
 
 results: $(READY)  ## train what has no record in data/results/ yet, and renew the README's table
 	$(BIN)/python -m helpers reproduce; status=$$?; $(BIN)/python -m helpers table && exit $$status
+
+bench: $(READY)  ## how long recipes take, side by side; QUICK=1 takes less than three minutes
+	$(BIN)/python -m helpers bench $(if $(QUICK),--quick)
 
 repository: $(READY)  ## point badges and bootstrap at another repository: make repository REPO=owner/name
 	$(BIN)/python -m tools.set_repository $(REPO)

@@ -2,13 +2,15 @@
 
 import argparse
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from helpers import data, plotting
+from helpers import benchmark, data, plotting
+from helpers.benchmark import run_benchmark, tabulate_benchmark
 from helpers.checkpoints import CheckpointError, load_network
 from helpers.data import DataError, Mnist, Split
 from helpers.device import device
@@ -17,7 +19,7 @@ from helpers.experiments import ALL_RECIPES
 from helpers.models import MODELS, build_model, count_multiply_adds, print_summary
 from helpers.receptive_field import receptive_field_table
 from helpers.recipes import Recipe
-from helpers.records import RecordError
+from helpers.records import RecordError, replace_text
 from helpers.reproduction import list_runs, reproduce_all
 from helpers.results_table import update_readme
 from helpers.training import Run, TrainingError, fit
@@ -65,6 +67,8 @@ def make_parser() -> argparse.ArgumentParser:
     command = add(reproduce, "train recipes in full over several seeds, and record each run in data/results/")
     command.add_argument("names", nargs="*", metavar="RECIPE", help=f"{', '.join(ALL_RECIPES)}; all by default")
     command.add_argument("--seeds", nargs="+", type=whole, help="the recipe's own by default")
+    command = add(bench, "measure how long recipes take, in turns")
+    command.add_argument("--quick", action="store_true", help="extrapolate the slow ones from a few seconds each")
     add(table, "write the table of results into README.md, from the records")
     return parser
 
@@ -198,6 +202,17 @@ def reproduce(options: argparse.Namespace) -> int:
             "MNIST", "is not there, and a record of the sample would be of no use", "Point MNIST_ROOT at it"
         )
     return report(reproduce_all(list_runs(options.names, options.seeds), mnist))
+
+
+def bench(options: argparse.Namespace) -> int:
+    """`python -m helpers bench --quick`."""
+    result = run_benchmark(load(), device(), quick=options.quick)
+    path = BUILD / "benchmark.json" if options.quick else benchmark.RECORD
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(path, json.dumps(result, indent=1) + "\n")
+    print(tabulate_benchmark(result).round(4).to_string())
+    print(f"recorded in {path}")
+    return 0
 
 
 def table(options: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """How good is a network, how sure are we, and where does it go wrong?"""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers.data import Batches, Split
+from helpers.data.batches import Augmentation
 
 BATCH_SIZE = 1_000
 
@@ -64,7 +66,12 @@ class Predictions:
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, split: Split, *, device: torch.device | str = "cpu", scaling: str = "normalised"
+    model: nn.Module,
+    split: Split,
+    *,
+    device: torch.device | str = "cpu",
+    scaling: str = "normalised",
+    change: Augmentation | None = None,
 ) -> Predictions:
     """Run a network over a split in eval mode; its own mode is put back afterwards.
 
@@ -73,13 +80,27 @@ def predict(
         split: n images and labels.
         device: where to compute.
         scaling: how the network was trained to see grey levels (see `data.Batches`).
+        change: what to do to the images first, float (b, 1, 28, 28) in 0–1.
     """
     training = model.training
     model.to(device).eval()
-    batches = Batches(split, BATCH_SIZE, device, scaling=scaling)
+    batches = Batches(split, BATCH_SIZE, device, augment=change, scaling=scaling)
     logits = torch.cat([model(images).float().cpu() for images, _ in batches])
     model.train(training)
     return Predictions(logits, split.labels.cpu())
+
+
+def combine(predictions: Iterable[Predictions]) -> Predictions:
+    """One answer from several about the same n images: the mean of their probabilities, as log probabilities.
+
+    Raises:
+        ValueError: nothing to combine, or not the same images.
+    """
+    predictions = list(predictions)
+    if not predictions or any(not torch.equal(one.labels, predictions[0].labels) for one in predictions):
+        raise ValueError("need one or more predictions, all of the same images")
+    mean = torch.stack([one.probabilities for one in predictions]).mean(0)
+    return Predictions(mean.clamp_min(torch.finfo(mean.dtype).tiny).log(), predictions[0].labels)
 
 
 def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -1,10 +1,37 @@
-"""Published recipes with one thing changed, to see what that one thing does."""
+"""Recipes beside the published ones: some of those with one thing changed, a public fast one, and the course's own."""
 
 from dataclasses import replace
 
-from helpers.recipes import RECIPES
+from helpers.recipes import RECIPES, Recipe
 
 EXPERIMENTS = {
     "small_vgg_normalised": replace(RECIPES["small_vgg"], scaling="normalised"),
+    # As in github.com/tuomaso/train_mnist_fast, which reports 99.04 ± 0.07 % over 30 seeds after this one epoch.
+    "one_epoch": Recipe(
+        model="one_epoch",
+        optimiser="adam",
+        learning_rate=0.01,
+        betas=(0.7, 0.9),
+        batch_size=256,
+        epochs=1,
+        schedule="one_cycle",
+    ),
 }
-ALL_RECIPES = RECIPES | EXPERIMENTS
+
+# The course's own. Every choice was made on the 5,000 validation images.
+_OURS = Recipe(
+    model="quick-16-32-32-64",
+    learning_rate=0.3,
+    momentum=0.9,
+    nesterov=True,
+    batch_size=256,
+    epochs=3,
+    augmentation="affine",
+    schedule="one_cycle",
+    precision="bfloat16",
+)
+OURS = {
+    "sprint": replace(_OURS, model="quick-16-24-32-48", epochs=1, augmentation="mild_affine"),
+    "fast": _OURS,
+}
+ALL_RECIPES = RECIPES | EXPERIMENTS | OURS

@@ -26,6 +26,7 @@ class Recipe:
         decay_unit: "epoch" or "step".
         softmax_before_loss: whether probabilities are fed to the cross-entropy as if they were logits.
         precision: "float32", or "bfloat16" for the products of convolutions and linear layers.
+        channels_last: whether a pixel's channels lie side by side in memory, which is faster but on MPS.
         averaging: the network that is kept is the moving average of the weights, this much of it old at each step;
             None keeps the weights themselves.
     """
@@ -48,6 +49,7 @@ class Recipe:
     decay_unit: str = "epoch"
     softmax_before_loss: bool = False
     precision: str = "float32"
+    channels_last: bool = True
     averaging: float | None = None
 
     def __post_init__(self):

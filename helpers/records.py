@@ -48,7 +48,7 @@ class Record:
         seconds: of all epochs together, the look at the held-out images included.
         device: what it ran on.
         versions: of Python, torch and the operating system.
-        history: a list per column, a value per epoch; the held-out columns are named after their split.
+        history: a list per column, a value per epoch; the held-out columns, if any, are named after their split.
     """
 
     recipe: str
@@ -85,14 +85,14 @@ def make_record(name: str, run: Run, predictions: Predictions, images: int, *, h
         run: the run.
         predictions: of its network for all test images.
         images: how many it learnt from.
-        held_out: the split that its history looked at, "validation" or "test".
+        held_out: the split that its history looked at, if any: "validation" or "test".
     """
     history = run.table().rename(columns=lambda column: column.replace("validation", held_out)).to_dict("list")
     history["seconds"] = [round(seconds, 2) for seconds in history["seconds"]]
     return Record(
         recipe=name,
         seed=run.seed,
-        settings=dataclasses.asdict(run.recipe),
+        settings=json.loads(json.dumps(dataclasses.asdict(run.recipe))),  # lists for tuples, as a file has them
         images=images,
         parameters=count_parameters(run.model),
         epochs=len(run.history),
@@ -102,9 +102,14 @@ def make_record(name: str, run: Run, predictions: Predictions, images: int, *, h
         confusion=predictions.confusion.tolist(),
         seconds=round(sum(history["seconds"]), 2),
         device=describe_device(next(run.model.parameters()).device),
-        versions={"python": platform.python_version(), "torch": torch.__version__, "system": platform.system()},
+        versions=list_versions(),
         history=history,
     )
+
+
+def list_versions() -> dict[str, str]:
+    """What a measurement may depend on besides the code."""
+    return {"python": platform.python_version(), "torch": torch.__version__, "system": platform.system()}
 
 
 def describe_device(device: torch.device) -> str:
@@ -193,9 +198,10 @@ def _find_wrong_run(path: Path, record: Record) -> str | None:
 
 
 def _find_wrong_history(record: Record) -> str | None:
-    splits = ("train", "test" if record.validation_accuracy is None else "validation")
-    columns = {f"{split}_{quantity}" for split in splits for quantity in ("loss", "accuracy")}
-    if record.history.keys() != columns | {"learning_rate", "seconds"}:
+    split = "test" if record.validation_accuracy is None else "validation"
+    learnt = {"train_loss", "train_accuracy", "learning_rate", "seconds"}
+    looked = {f"{split}_loss", f"{split}_accuracy"}
+    if set(record.history) != learnt | looked and (split == "validation" or set(record.history) != learnt):
         return f"has a history of {', '.join(record.history)}"
     if {*map(len, record.history.values()), record.settings["epochs"]} != {record.epochs}:
         return "does not hold every epoch of its run"

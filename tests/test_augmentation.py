@@ -1,10 +1,13 @@
 """Batched augmentation against torchvision's, image by image."""
 
+import pytest
 import torch
+import torch.nn.functional as F
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
-from helpers.augmentation import crop_and_rotate, rotate, zoom_centre
+from helpers import augmentation
+from helpers.augmentation import crop_and_rotate, draw_affine, draw_mild_affine, resample, rotate, zoom_centre
 
 
 def digits(mnist, count):
@@ -54,3 +57,44 @@ def test_augmentation_keeps_order_background_and_repeats_from_a_seed(mnist):
     assert first[:, 0, 0, 0].abs().max() == 0 and first.min() >= 0 and first.max() <= 1
     nearest = torch.cdist(first.flatten(1), images.flatten(1)).argmin(1)
     assert (nearest == torch.arange(200)).float().mean() > 0.6, "most still resemble themselves most"
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_resampling_is_that_of_torch(mode):
+    torch.manual_seed(0)
+    images, matrices = torch.rand(9, 2, 28, 20), torch.randn(9, 2, 3)
+    grid = F.affine_grid(matrices, images.shape, align_corners=False)
+    expected = F.grid_sample(images, grid, mode=mode, padding_mode="zeros", align_corners=False)
+    assert torch.allclose(resample(images, matrices, mode), expected, atol=1e-5)
+
+
+TURN = [[0.98481, -0.17365, 0.0], [0.17365, 0.98481, 0.0]]
+LIMITS = [
+    TURN,  # 10°
+    [[1 / 1.1, 0.0, 0.0], [0.0, 1 / 1.1, 0.0]],
+    [[1.0, 0.1, 0.0], [0.0, 1.0, 0.0]],
+    [[1.0, 0.0, 0.16], [0.0, 1.0, 0.0]],
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.16]],
+]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_affine_limits_are_those_it_names(number, monkeypatch):
+    drawn = torch.full((5, 1), 0.5)
+    drawn[number] = 1.0
+    monkeypatch.setattr(augmentation.torch, "rand", lambda *_: drawn)
+    monkeypatch.setattr(augmentation, "resample", lambda images, matrices, mode: matrices)
+    assert torch.allclose(draw_affine(torch.zeros(1, 1, 28, 28)), torch.tensor([LIMITS[number]]), atol=1e-4)
+    half = draw_mild_affine(torch.zeros(1, 1, 28, 28))[0, :, 2]
+    assert torch.allclose(half, torch.tensor(LIMITS[number])[:, 2] / 2, atol=1e-4)
+
+
+def test_affine_draws_anew_for_each_image_and_repeats_from_a_seed(mnist):
+    images = digits(mnist, 1).expand(300, 1, 28, 28)
+    torch.manual_seed(2)
+    first = draw_affine(images)
+    assert len(first.flatten(1).unique(dim=0)) == 300 and first.min() >= 0 and first.max() <= 1 + 1e-6
+    torch.manual_seed(2)
+    assert torch.equal(first, draw_affine(images))
+    assert not torch.equal(first, draw_affine(images))
+    assert (first.mean(0) - images[0]).abs().mean() < 0.1, "on average the digit stays where it is"

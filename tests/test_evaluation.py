@@ -9,6 +9,7 @@ from helpers.evaluation import (
     Predictions,
     bin_by_confidence,
     calibration_error,
+    combine,
     find_worst_errors,
     mcnemar_test,
     occlusion_map,
@@ -121,3 +122,28 @@ def test_occlusion_finds_what_matters():
     rows, columns = (falls > 0.9).nonzero(as_tuple=True)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (22, 26, 22, 26)
     assert falls[3, 3].abs() < 1e-6
+
+
+def test_combining_averages_probabilities():
+    first, second = make_predictions([0.9, 0.6], [True, False]), make_predictions([0.5, 0.8], [False, True])
+    both = combine([first, second])
+    assert torch.allclose(both.probabilities, (first.probabilities + second.probabilities) / 2, atol=1e-6)
+    assert both.predicted.tolist() == [0, 0] and torch.equal(both.labels, first.labels)
+    sure = Predictions(torch.tensor([[200.0, *[0.0] * 9]]), torch.zeros(1, dtype=torch.long))
+    assert combine([sure, sure]).logits.isfinite().all()
+
+
+def test_only_answers_about_the_same_images_are_combined():
+    first = make_predictions([0.9, 0.6], [True, False])
+    other = Predictions(first.logits, first.labels + 1)
+    for predictions in ([], [first, other], [first, make_predictions([0.9], [True])]):
+        with pytest.raises(ValueError, match="same images"):
+            combine(predictions)
+
+
+def test_prediction_sees_the_changed_images(mnist):
+    torch.manual_seed(0)
+    network, split = build_model("lenet5"), Split(mnist.test_images[:50], mnist.test_labels[:50])
+    turned = Split(split.images.flip(2), split.labels)
+    changed = predict(network, split, change=lambda images: images.flip(3))
+    assert torch.allclose(changed.logits, predict(network, turned).logits, atol=1e-6)

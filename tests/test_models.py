@@ -13,6 +13,7 @@ PARAMETERS = {
     "mlp": 45_846,
     "lenet5_regularised": 44_426 + 2 * (6 + 16 + 120),
     "small_vgg": 19_610,
+    "one_epoch": 624 + 6_944 + 205_056 + 2_570,
 }
 
 
@@ -52,6 +53,20 @@ def test_summary_counts_the_same_and_leaves_no_trace(capsys):
 def test_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match="'lenet'.*lenet5, mlp"):
         build_model("lenet")
+
+
+@pytest.mark.parametrize("name", ["quick", "quick-1-2-3", "quick-0-1-1-1", "quick-1-1-1-x", "slow-1-2-3-4"])
+def test_families_need_four_widths(name):
+    with pytest.raises(ValueError, match=f"no network is called '{name}'.*quick-8-16-16-32"):
+        build_model(name)
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("quick-16-32-32-64", 35_514), ("early_pool-16-32-32-64", 38_714)])
+def test_families_are_built_by_their_widths(name, parameters):
+    network = build_model(name)
+    assert count_parameters(network) == parameters
+    assert network.eval()(torch.randn(2, 1, 28, 28)).shape == (2, 10)
+    assert [m.out_channels for m in network if isinstance(m, nn.Conv2d)] == [16, 32, 32, 64]
 
 
 @pytest.mark.parametrize("name", ["compact", "lenet5_regularised"])

@@ -4,7 +4,8 @@ import pytest
 
 from helpers.augmentation import AUGMENTATIONS
 from helpers.data.batches import SCALINGS
-from helpers.models import MODELS
+from helpers.experiments import ALL_RECIPES, OURS
+from helpers.models import MODELS, build_model
 from helpers.recipes import RECIPES, Recipe
 
 FACTS = {
@@ -29,10 +30,18 @@ def test_recipe_is_faithful(name):
 
 
 def test_every_network_has_its_recipe():
-    assert {recipe.model for recipe in RECIPES.values()} == set(MODELS)
+    assert set(MODELS) <= {recipe.model for recipe in ALL_RECIPES.values()}
 
 
-@pytest.mark.parametrize("wrong", [{"optimiser": "lion"}, {"decay_unit": "epochs"}])
+@pytest.mark.parametrize("name", OURS)
+def test_our_recipes_can_be_built(name):
+    build_model(OURS[name].model)
+    assert OURS[name].augmentation is None or OURS[name].augmentation in AUGMENTATIONS
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"optimiser": "lion"}, {"decay_unit": "epochs"}, {"schedule": "cosine"}, {"precision": "half"}]
+)
 def test_unknown_choices_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong.values()))):
         Recipe(model="mlp", **wrong)

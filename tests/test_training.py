@@ -75,9 +75,13 @@ class StopOnce:
         return images + 0.01 * torch.randn_like(images)
 
 
+ADAM = dataclasses.replace(QUICK, augmentation="stop", optimiser="adam", learning_rate=1e-3, decay_every=2)
+MODERN = {"schedule": "one_cycle", "nesterov": True, "precision": "bfloat16", "averaging": 0.9}
+
+
 @pytest.mark.parametrize("at_batch", [3, 13, 20, 38])
-def test_interrupted_and_resumed_ends_in_the_same_weights(stripes, tmp_path, monkeypatch, at_batch):
-    recipe = dataclasses.replace(QUICK, augmentation="stop", optimiser="adam", learning_rate=1e-3, decay_every=2)
+@pytest.mark.parametrize("recipe", [ADAM, dataclasses.replace(QUICK, augmentation="stop", **MODERN)])
+def test_interrupted_and_resumed_ends_in_the_same_weights(stripes, tmp_path, monkeypatch, at_batch, recipe):
     monkeypatch.setitem(AUGMENTATIONS, "stop", StopOnce(at_batch))
     with pytest.raises(KeyboardInterrupt):
         quick_fit(stripes, recipe, folder=tmp_path)
@@ -247,3 +251,61 @@ def test_progress_bar_says_epoch_loss_accuracy_and_rate(stripes, capsys, monkeyp
     quick_fit(stripes)
     shown = capsys.readouterr().err
     assert all(word in shown for word in ("epoch 3/3", "loss=", "accuracy=", "rate=5.0e-02", "39/39"))
+
+
+def test_without_validation_images_nothing_is_looked_at(stripes, tmp_path):
+    run = fit(QUICK, stripes, None, device="cpu", folder=tmp_path)
+    assert list(run.table().columns) == ["train_loss", "train_accuracy", "learning_rate", "seconds"]
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+    assert same_weights(run, quick_fit(stripes)), "looking does not change what is learnt"
+
+
+def test_one_cycle_rises_to_its_peak_and_falls_to_nothing(stripes):
+    recipe = dataclasses.replace(QUICK, schedule="one_cycle", learning_rate=0.3, warm_up=0.25, epochs=4)
+    rates = learning_rates(recipe, 25)
+    assert len(rates) == 100 and max(rates) == pytest.approx(0.3) and rates.index(max(rates)) == 24
+    assert rates[0] == pytest.approx(0.3 / 25) and rates[-1] < 1e-5
+    ran = [row["learning_rate"] for row in quick_fit(stripes, recipe).history]
+    assert ran == pytest.approx(learning_rates(recipe, 13)[::13])
+
+
+def test_momentum_decay_and_betas_reach_the_optimiser():
+    sgd = dataclasses.replace(QUICK, nesterov=True, weight_decay=0.1)
+    group = training.make_optimiser(sgd, nn.Linear(1, 1)).param_groups[0]
+    assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.9, True, 0.1)
+    adam = dataclasses.replace(QUICK, optimiser="adam", betas=(0.7, 0.9), weight_decay=0.1)
+    group = training.make_optimiser(adam, nn.Linear(1, 1)).param_groups[0]
+    assert (group["betas"], group["weight_decay"]) == ((0.7, 0.9), 0.1)
+
+
+def test_averaged_weights_are_what_is_kept(stripes):
+    recipe = dataclasses.replace(QUICK, averaging=0.9, model="quick-4-4-4-4")
+    learner = training.Learner(recipe, 0, torch.device("cpu"), 13)
+    expected = None
+    for images, labels in Batches(stripes, 32):
+        learner.step(images, labels)
+        now = learner.trained.conv1.weight.detach()
+        expected = now.clone() if expected is None else 0.9 * expected + 0.1 * now
+    assert torch.allclose(learner.kept.conv1.weight, expected, atol=1e-6)
+    assert not torch.allclose(learner.kept.conv1.weight, learner.trained.conv1.weight)
+    assert not torch.allclose(learner.kept.norm1.running_mean, learner.trained.norm1.running_mean)
+    averaged, last = (
+        fit(one, stripes, None, device="cpu") for one in (recipe, dataclasses.replace(recipe, averaging=None))
+    )
+    assert not same_weights(averaged, last)
+    assert averaged.history[0]["train_loss"] == last.history[0]["train_loss"], "the steps themselves are the same"
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_precision_is_that_of_the_products_not_of_the_weights(stripes, precision, expected):
+    learner = training.Learner(dataclasses.replace(QUICK, precision=precision), 0, torch.device("cpu"), 13)
+    seen = []
+    learner.trained.conv2.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    loss, _ = learner.step(stripes.images[:32, None] / 255, stripes.labels[:32])
+    assert seen == [expected] and loss.dtype == learner.trained.conv2.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_layout_follows_the_recipe(channels_last):
+    learner = training.Learner(dataclasses.replace(QUICK, channels_last=channels_last), 0, torch.device("cpu"), 13)
+    assert learner.trained.conv2.weight.is_contiguous(memory_format=torch.channels_last) == channels_last

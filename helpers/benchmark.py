@@ -1,0 +1,172 @@
+"""How long training takes: by recipe, against the plain loop over a DataLoader, all measured in turns in one run."""
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+from tqdm import tqdm
+
+from helpers.data import MEAN, STD, Mnist, Split
+from helpers.evaluation import predict
+from helpers.experiments import ALL_RECIPES
+from helpers.models import build_model
+from helpers.recipes import Recipe
+from helpers.records import describe_device, list_versions
+from helpers.training import Learner, fit, make_optimiser, make_train_batches
+
+RECORD = Path(__file__).resolve().parents[1] / "data" / "benchmark.json"
+# The same changes as in `augmentation`, as torchvision makes them to one image at a time. Its shear is in degrees.
+IMAGE_BY_IMAGE = {
+    None: [],
+    "crop_and_rotate": [v2.RandomApply([v2.CenterCrop(22), v2.Resize(28)], p=0.1), v2.RandomRotation(15)],
+    "affine": [v2.RandomAffine(10, translate=(0.08, 0.08), scale=(0.9, 1.1), shear=5.7, interpolation=2)],
+    "mild_affine": [v2.RandomAffine(5, translate=(0.04, 0.04), scale=(0.95, 1.05), shear=2.9, interpolation=2)],
+}
+
+
+class Pictures(Dataset):
+    """Images as torchvision's own data sets give them: one at a time, from PIL, through a transform."""
+
+    def __init__(self, split: Split, transform: Callable):
+        self.split, self.transform = split, transform
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self.transform(Image.fromarray(self.split.images[index].numpy())), int(self.split.labels[index])
+
+
+def make_plain_loader(recipe: Recipe, split: Split) -> DataLoader:
+    """The DataLoader of any tutorial, with the augmentation of a recipe."""
+    to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([MEAN], [STD])]
+    transform = v2.Compose([*IMAGE_BY_IMAGE[recipe.augmentation], *to_tensor])
+    return DataLoader(Pictures(split, transform), recipe.batch_size, shuffle=True)
+
+
+def train_plainly(recipe: Recipe, train: Split, device: torch.device, steps: int | None = None) -> nn.Module:
+    """The loop of any tutorial: float32, one constant learning rate, images read and changed one by one.
+
+    Args:
+        recipe: whose network, optimiser, batch size and augmentation are used.
+        train: the images to learn from.
+        device: where to compute.
+        steps: batches; one epoch by default.
+    """
+    model = build_model(recipe.model).to(device).train()
+    optimiser = make_optimiser(recipe, model)
+    for images, labels in itertools.islice(make_plain_loader(recipe, train), steps):
+        loss = F.cross_entropy(model(images.to(device)), labels.to(device))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model
+
+
+def train_steps(recipe: Recipe, train: Split, device: torch.device, steps: int | None = None) -> nn.Module:
+    """So many steps on the course's own path, where images live on the device; one epoch by default."""
+    batches = make_train_batches(recipe, train, device)
+    learner = Learner(recipe, 0, device, len(batches))
+    learner.trained.train()
+    for images, labels in itertools.islice(batches, steps):
+        learner.step(images, labels)
+    return learner.kept
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the benchmark.
+
+    Attributes:
+        recipe: its name in `experiments.ALL_RECIPES`.
+        plain: whether the plain loop trains it.
+        whole: whether it is trained to its end, and then looked at on the test images; else a part of it is timed
+            and the rest extrapolated.
+    """
+
+    recipe: str
+    plain: bool = False
+    whole: bool = False
+
+    @property
+    def name(self) -> str:
+        """In words, for the table."""
+        return f"{self.recipe}, plain loop" if self.plain else self.recipe
+
+
+ENTRIES = (
+    Entry("sprint", whole=True),
+    Entry("fast", whole=True),
+    Entry("one_epoch", whole=True),
+    Entry("fast", plain=True),
+    Entry("compact"),
+    Entry("compact", plain=True),
+    Entry("five_conv"),
+)
+ROUNDS, QUICK_SECONDS, WARM_UP = 3, 4.0, 3
+
+
+def train_whole(name: str, mnist: Mnist, device: torch.device, seed: int) -> tuple[float, float]:
+    """Train a recipe to its end on all training images; returns its seconds and its test accuracy."""
+    recipe, started = ALL_RECIPES[name], time.perf_counter()
+    run = fit(recipe, Split(mnist.train_images, mnist.train_labels), None, seed=seed, device=device)
+    seconds = time.perf_counter() - started
+    test = Split(mnist.test_images, mnist.test_labels)
+    return seconds, predict(run.model, test, device=device, scaling=recipe.scaling).accuracy
+
+
+def extrapolate(entry: Entry, train: Split, device: torch.device, part: float | None) -> float:
+    """Seconds that a recipe's whole training would take, from about `part` seconds of it, or from one epoch."""
+    recipe, some_steps = ALL_RECIPES[entry.recipe], train_plainly if entry.plain else train_steps
+    steps = epoch = -(-len(train) // recipe.batch_size)
+    pilot = time_steps(some_steps, recipe, train, device, WARM_UP)
+    if part is not None:
+        steps = min(epoch, max(WARM_UP, round(WARM_UP * part / pilot)))
+    return time_steps(some_steps, recipe, train, device, steps) / steps * epoch * recipe.epochs
+
+
+def time_steps(some_steps: Callable, recipe: Recipe, train: Split, device: torch.device, steps: int) -> float:
+    """Seconds for some steps, until the device has really done them."""
+    started = time.perf_counter()
+    model = some_steps(recipe, train, device, steps)
+    next(model.parameters()).sum().item()
+    return time.perf_counter() - started
+
+
+def run_benchmark(mnist: Mnist, device: torch.device, *, quick: bool = False) -> dict:
+    """Every entry in each of several rounds, so that a slow minute of the machine hits all of them alike.
+
+    Returns:
+        What can be kept as JSON: `device`, `versions`, `quick` and `rounds`, a list of dictionaries with `entry`,
+        `seconds` and `accuracy`.
+    """
+    train, part, measured = Split(mnist.train_images, mnist.train_labels), QUICK_SECONDS if quick else None, []
+    with tqdm(total=ROUNDS * len(ENTRIES), unit="run") as bar:
+        for number, entry in itertools.product(range(ROUNDS), ENTRIES):
+            bar.set_description(entry.name)
+            if entry.whole:
+                seconds, accuracy = train_whole(entry.recipe, mnist, device, number)
+            else:
+                seconds, accuracy = extrapolate(entry, train, device, part), None
+            measured.append({"entry": entry.name, "seconds": seconds, "accuracy": accuracy})
+            bar.update()
+    return {"device": describe_device(device), "versions": list_versions(), "quick": quick, "rounds": measured}
+
+
+def tabulate_benchmark(result: dict) -> pd.DataFrame:
+    """A row per entry: median, fastest and slowest `seconds`, the mean accuracy, and how many times `fast` that is."""
+    rounds = pd.DataFrame(result["rounds"]).groupby("entry", sort=False)
+    table = rounds["seconds"].agg(["median", "min", "max"])
+    table["accuracy"] = rounds["accuracy"].mean()
+    for name in ("fast", "sprint"):
+        table[f"times {name}"] = table["median"] / table.loc[name, "median"]
+    return table
