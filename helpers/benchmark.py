@@ -76,10 +76,10 @@ def train_steps(recipe: Recipe, train: Split, device: torch.device, steps: int |
     """So many steps on the course's own path, where images live on the device; one epoch by default."""
     batches = make_train_batches(recipe, train, device)
     learner = Learner(recipe, 0, device, len(batches))
-    learner.trained.train()
+    learner.model.train()
     for images, labels in itertools.islice(batches, steps):
         learner.step(images, labels)
-    return learner.kept
+    return learner.model
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ class Recipe:
         momentum: of SGD.
         nesterov: whether SGD looks ahead along its momentum.
         betas: of Adam.
-        weight_decay: share of each weight that a step takes away, times the learning rate.
         batch_size: images per step.
         epochs: passes over the training images.
         augmentation: a name from `augmentation.AUGMENTATIONS`, or None.
@@ -25,10 +24,9 @@ class Recipe:
             passed; None keeps it constant.
         decay_unit: "epoch" or "step".
         softmax_before_loss: whether probabilities are fed to the cross-entropy as if they were logits.
-        precision: "float32", or "bfloat16" for the products of convolutions and linear layers.
+        precision: "float32", or "bfloat16" for the products of convolutions and linear layers, on devices that are
+            quick at it.
         channels_last: whether a pixel's channels lie side by side in memory, which is faster but on MPS.
-        averaging: the network that is kept is the moving average of the weights, this much of it old at each step;
-            None keeps the weights themselves.
     """
 
     model: str
@@ -37,7 +35,6 @@ class Recipe:
     momentum: float = 0.0
     nesterov: bool = False
     betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
     batch_size: int = 128
     epochs: int = 20
     augmentation: str | None = None
@@ -50,7 +47,6 @@ class Recipe:
     softmax_before_loss: bool = False
     precision: str = "float32"
     channels_last: bool = True
-    averaging: float | None = None
 
     def __post_init__(self):
         # Checkpoints give back plain numbers only, and JSON gives back lists for tuples.

@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from helpers.augmentation import AUGMENTATIONS
 from helpers.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
 from helpers.data import Batches, Split
 from helpers.device import device as pick_device
+from helpers.device import has_bfloat16
 from helpers.models import build_model
 from helpers.recipes import Recipe
 
@@ -32,7 +32,7 @@ class Run:
     Attributes:
         recipe: what was trained.
         seed: of the initial weights, the order of the images, augmentation and dropout.
-        model: the network, with the weights of the last epoch, or their moving average where the recipe asks for it.
+        model: the network, with the weights of the last epoch.
         history: a dictionary per epoch: `epoch`, `train_loss`, `train_accuracy`, `validation_loss`,
             `validation_accuracy` (these two only where there are validation images), `learning_rate` (at its start)
             and `seconds`.
@@ -49,7 +49,7 @@ class Run:
 
 
 class Learner:
-    """All that moves during training: weights, optimiser, schedule and, where the recipe asks for it, an average.
+    """All that moves during training: weights, optimiser and schedule.
 
     Args:
         recipe: what is trained.
@@ -58,22 +58,16 @@ class Learner:
         steps_per_epoch: batches in an epoch.
     """
 
+    PARTS = ("model", "optimiser", "scheduler")
+
     def __init__(self, recipe: Recipe, seed: int, device: torch.device, steps_per_epoch: int):
         torch.manual_seed(seed)
         self.recipe = recipe
-        self.trained = _place(build_model(recipe.model), recipe, device)
-        self.average = None
-        if recipe.averaging is not None:
-            ema = get_ema_multi_avg_fn(recipe.averaging)
-            self.average = AveragedModel(self.trained, multi_avg_fn=ema, use_buffers=True)
-        self.optimiser = make_optimiser(recipe, self.trained)
+        self.model = _place(build_model(recipe.model), recipe, device)
+        self.optimiser = make_optimiser(recipe, self.model)
         self.scheduler = make_scheduler(recipe, self.optimiser, steps_per_epoch)
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
-
-    @property
-    def kept(self) -> nn.Module:
-        """The network that counts: the average where there is one."""
-        return self.trained if self.average is None else self.average.module
+        quick = recipe.precision == "bfloat16" and has_bfloat16(device)
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=quick)
 
     @property
     def learning_rate(self) -> float:
@@ -83,13 +77,11 @@ class Learner:
     def step(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Learn from one batch; returns its mean loss () and its logits (b, 10) from before the step."""
         with self.autocast:
-            logits = self.trained(images)
+            logits = self.model(images)
         loss = compute_loss(self.recipe, logits.float(), labels)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
-        if self.average is not None:
-            self.average.update_parameters(self.trained)
         if self.recipe.rate_changes_within_epoch:
             self.scheduler.step()
         return loss, logits
@@ -101,16 +93,12 @@ class Learner:
 
     def state_dict(self) -> dict:
         """What `load_state_dict` needs to go on from here."""
-        return {name: part.state_dict() for name, part in self._parts().items()}
+        return {name: getattr(self, name).state_dict() for name in self.PARTS}
 
     def load_state_dict(self, state: dict) -> None:
         """Take up what `state_dict` gave."""
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-
-    def _parts(self) -> dict:
-        names = ("trained", "average", "optimiser", "scheduler")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        for name in self.PARTS:
+            getattr(self, name).load_state_dict(state[name])
 
 
 class TrainingError(Exception):
@@ -169,7 +157,7 @@ def fit(
     train_batches = make_train_batches(recipe, train, device)
     held_out = validation and Batches(validation, EVALUATION_BATCH, device, scaling=recipe.scaling)
     learner = Learner(recipe, int(seed), device, len(train_batches))
-    run, data = Run(recipe, int(seed), learner.kept), _describe_data(train)
+    run, data = Run(recipe, int(seed), learner.model), _describe_data(train)
     if folder is not None:
         _resume(Path(folder) / "last.pt", run, data, learner)
     with _make_bar(run, len(train_batches)) as bar, _deterministic():
@@ -197,10 +185,10 @@ def save_network(path: Path | str, run: Run) -> None:
 
 def make_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimiser over all weights of a network."""
-    shared = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    weights, rate = model.parameters(), recipe.learning_rate
     if recipe.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), betas=recipe.betas, **shared)
-    return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, nesterov=recipe.nesterov, **shared)
+        return torch.optim.Adam(weights, lr=rate, betas=recipe.betas)
+    return torch.optim.SGD(weights, lr=rate, momentum=recipe.momentum, nesterov=recipe.nesterov)
 
 
 def make_scheduler(
@@ -277,7 +265,7 @@ def seed_epoch(seed: int, epoch: int) -> None:
 
 def _train_epoch(run: Run, batches: Batches, learner: Learner, bar: tqdm) -> tuple[float, float]:
     """One pass over the training images; returns mean loss and accuracy, as the network stood at each step."""
-    learner.trained.train()
+    learner.model.train()
     average, refreshed = Average(), 0.0
     for images, labels in batches:
         loss, logits = learner.step(images, labels)

@@ -14,6 +14,7 @@ from helpers import training
 from helpers.augmentation import AUGMENTATIONS
 from helpers.checkpoints import CheckpointError, read_checkpoint
 from helpers.data import Batches, Split
+from helpers.device import has_bfloat16
 from helpers.models import build_model
 from helpers.recipes import RECIPES, Recipe
 from helpers.training import Average, TrainingError, evaluate, fit, learning_rates
@@ -76,7 +77,7 @@ class StopOnce:
 
 
 ADAM = dataclasses.replace(QUICK, augmentation="stop", optimiser="adam", learning_rate=1e-3, decay_every=2)
-MODERN = {"schedule": "one_cycle", "nesterov": True, "precision": "bfloat16", "averaging": 0.9}
+MODERN = {"schedule": "one_cycle", "nesterov": True, "precision": "bfloat16"}
 
 
 @pytest.mark.parametrize("at_batch", [3, 13, 20, 38])
@@ -269,43 +270,36 @@ def test_one_cycle_rises_to_its_peak_and_falls_to_nothing(stripes):
     assert ran == pytest.approx(learning_rates(recipe, 13)[::13])
 
 
-def test_momentum_decay_and_betas_reach_the_optimiser():
-    sgd = dataclasses.replace(QUICK, nesterov=True, weight_decay=0.1)
+def test_momentum_and_betas_reach_the_optimiser():
+    sgd = dataclasses.replace(QUICK, nesterov=True)
     group = training.make_optimiser(sgd, nn.Linear(1, 1)).param_groups[0]
-    assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.9, True, 0.1)
-    adam = dataclasses.replace(QUICK, optimiser="adam", betas=(0.7, 0.9), weight_decay=0.1)
-    group = training.make_optimiser(adam, nn.Linear(1, 1)).param_groups[0]
-    assert (group["betas"], group["weight_decay"]) == ((0.7, 0.9), 0.1)
-
-
-def test_averaged_weights_are_what_is_kept(stripes):
-    recipe = dataclasses.replace(QUICK, averaging=0.9, model="quick-4-4-4-4")
-    learner = training.Learner(recipe, 0, torch.device("cpu"), 13)
-    expected = None
-    for images, labels in Batches(stripes, 32):
-        learner.step(images, labels)
-        now = learner.trained.conv1.weight.detach()
-        expected = now.clone() if expected is None else 0.9 * expected + 0.1 * now
-    assert torch.allclose(learner.kept.conv1.weight, expected, atol=1e-6)
-    assert not torch.allclose(learner.kept.conv1.weight, learner.trained.conv1.weight)
-    assert not torch.allclose(learner.kept.norm1.running_mean, learner.trained.norm1.running_mean)
-    averaged, last = (
-        fit(one, stripes, None, device="cpu") for one in (recipe, dataclasses.replace(recipe, averaging=None))
-    )
-    assert not same_weights(averaged, last)
-    assert averaged.history[0]["train_loss"] == last.history[0]["train_loss"], "the steps themselves are the same"
+    assert (group["momentum"], group["nesterov"]) == (0.9, True)
+    adam = dataclasses.replace(QUICK, optimiser="adam", betas=(0.7, 0.9))
+    assert training.make_optimiser(adam, nn.Linear(1, 1)).param_groups[0]["betas"] == (0.7, 0.9)
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
-def test_precision_is_that_of_the_products_not_of_the_weights(stripes, precision, expected):
+def test_precision_is_that_of_the_products_not_of_the_weights(stripes, precision, expected, monkeypatch):
+    monkeypatch.setattr(training, "has_bfloat16", lambda device: True)
     learner = training.Learner(dataclasses.replace(QUICK, precision=precision), 0, torch.device("cpu"), 13)
     seen = []
-    learner.trained.conv2.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    learner.model.conv2.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     loss, _ = learner.step(stripes.images[:32, None] / 255, stripes.labels[:32])
-    assert seen == [expected] and loss.dtype == learner.trained.conv2.weight.dtype == torch.float32
+    assert seen == [expected] and loss.dtype == learner.model.conv2.weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_layout_follows_the_recipe(channels_last):
     learner = training.Learner(dataclasses.replace(QUICK, channels_last=channels_last), 0, torch.device("cpu"), 13)
-    assert learner.trained.conv2.weight.is_contiguous(memory_format=torch.channels_last) == channels_last
+    assert learner.model.conv2.weight.is_contiguous(memory_format=torch.channels_last) == channels_last
+
+
+def test_bfloat16_is_left_where_the_device_is_slow_at_it(stripes, monkeypatch):
+    for capability, expected in (("AVX2", torch.float32), ("DEFAULT", torch.float32), ("AVX512", torch.bfloat16)):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda answer=capability: answer)
+        learner = training.Learner(dataclasses.replace(QUICK, precision="bfloat16"), 0, torch.device("cpu"), 13)
+        assert learner.step(stripes.images[:32, None] / 255, stripes.labels[:32])[1].dtype == expected
+    for generation in (7, 8):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, answer=generation: (answer, 0))
+        assert has_bfloat16(torch.device("cuda")) == (generation >= 8)
+    assert not has_bfloat16(torch.device("mps"))
