@@ -10,7 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from sklearn.metrics import ConfusionMatrixDisplay
 
 WIDTH = 7.0
@@ -44,9 +44,12 @@ def _new_axes(ax: Axes | None, height: float = 3.2) -> Axes:
 
 
 def _label_logarithmic(axis: Axis) -> None:
-    """Ticks at 1, 2 and 5 times the powers of ten, written as 50, 200, 20k, 5M."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(EngFormatter(sep=""))
+    """Ticks in plain numbers, such as 0.05, 200, 20k, as many as there is room for."""
+    low, high = axis.get_view_interval()
+    steps = (1, 2, 5) if high < 300 * low else (1,)
+    axis.set_major_locator(LogLocator(subs=steps) if high > 4 * low else MaxNLocator(4))
+    shorten = EngFormatter(sep="")
+    axis.set_major_formatter(lambda value, _: shorten(value) if value >= 1_000 else f"{value:g}")
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -249,6 +252,7 @@ def plot_loss(history: pd.DataFrame, *, title: str = "Loss", ax: Axes | None = N
     ax = _new_axes(ax)
     _plot_both_splits(history, "loss", ax)
     ax.set(title=title, ylabel="cross-entropy (nats per image)", yscale="log")
+    _label_logarithmic(ax.yaxis)
     return ax
 
 
@@ -292,6 +296,7 @@ def plot_curves(
     ax.margins(x=0.18 if len(curves) <= 2 else 0.02)
     ax.set_xlim(left=0)
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel, yscale="log")
+    _label_logarithmic(ax.yaxis)
     return ax
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from helpers import records
 from helpers.comparison import PUBLISHED, summarise, tabulate_costs
+from helpers.experiments import OURS
 from helpers.records import RecordError, read_records, replace_text
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -15,24 +16,28 @@ HEAD = """\
 
 
 def make_results_table(folder: Path = records.FOLDER) -> tuple[str, list[RecordError]]:
-    """A Markdown table with a row for each published network, and what is wrong with records that cannot be used.
+    """A Markdown table with a row for each published network and for each recipe of the course's own.
+
+    Returns:
+        The table, and what is wrong with records that cannot be used.
 
     Raises:
         RecordError: there is no record at all.
     """
     found, errors = read_records(folder)
-    found = [record for record in found if record.recipe in PUBLISHED]
+    found = [record for record in found if record.recipe in PUBLISHED or record.recipe in OURS]
     if not found:
-        raise RecordError(folder, "holds no record of a published network", "Run `make results`")
+        raise RecordError(folder, "holds no record that the table shows", "Run `make results`")
     costs, rows = tabulate_costs(found), []
     for row in summarise(found).itertuples():
-        network, cost = PUBLISHED[row.Index], costs.loc[row.Index]
-        cells = [network.project, network.title, f"{cost.parameters:,.0f}", f"{network.accuracy:.2%}"]
+        network, cost = PUBLISHED.get(row.Index), costs.loc[row.Index]
+        cells = [network.project, network.title] if network else ["ours", f"`{row.Index}`"]
+        cells += [f"{cost.parameters:,.0f}", f"{network.accuracy:.2%}" if network else ""]
         if row.runs > 1:
             cells += [f"{row.mean:.2%} ± {100 * row.sd:.2f} ({row.runs})", f"{row.low:.2%} to {row.high:.2%}"]
         else:
             cells += [f"{row.mean:.2%} (1)", "one run has none"]
-        rows.append("| " + " | ".join([*cells, f"{cost.seconds:,.0f} s"]) + " |\n")
+        rows.append("| " + " | ".join([*cells, f"{cost.seconds:,.{int(cost.seconds < 20)}f} s"]) + " |\n")
     return HEAD + "".join(rows), errors
 
 

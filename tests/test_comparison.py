@@ -127,9 +127,16 @@ def test_the_table_replaces_the_old_one_and_nothing_else(tmp_path):
 
 
 def test_a_table_of_nothing_is_refused_and_bad_records_are_reported(tmp_path):
-    with pytest.raises(RecordError, match="holds no record of a published network"):
+    with pytest.raises(RecordError, match="holds no record that the table shows"):
         make_results_table(tmp_path)
     write_record(LENET[0], tmp_path)
     (tmp_path / "mlp-0.json").write_text("{}")
     table, (error,) = make_results_table(tmp_path)
     assert "LeNet-5" in table and "mlp-0.json" in str(error)
+
+
+def test_our_own_recipes_follow_the_published_ones(tmp_path):
+    for record in (*LENET, make("small_8k", 0, [1]), make("small_8k", 1, [1, 2, 3])):
+        write_record(record, tmp_path)
+    last = make_results_table(tmp_path)[0].splitlines()[-1]
+    assert last.startswith("| ours | `small_8k` | 44,426 |  | 98.00% ± 1.41 (2) |") and last.endswith("| 20 s |")

@@ -114,3 +114,15 @@ def test_figures_are_saved_under_results(tmp_path, monkeypatch):
     plotting.plot_bars({"a": 1.0})
     notebook.save_figure("one")
     assert (tmp_path / "images" / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([1.46, 1.55], ["1.5", "1.525"]), ([0.02, 2.0], ["0.05", "0.5"]), ([1e-4, 2.0], ["0.001", "0.1"])],
+)
+def test_logarithmic_axes_have_plain_numbers(values, expected):
+    ax = plotting.plot_curves({"loss": values})
+    ax.figure.canvas.draw()
+    shown = [tick.label1.get_text() for tick in ax.yaxis.get_major_ticks()]
+    assert set(expected) <= set(shown), shown
+    assert not any(tick.label1.get_text() for tick in ax.yaxis.get_minor_ticks())
