@@ -1,6 +1,7 @@
 """The command line, as its user types it."""
 
 import io
+import json
 import tarfile
 
 import pytest
@@ -149,6 +150,22 @@ def test_what_goes_wrong_shows_in_the_exit_status(monkeypatch, capsys, tmp_path)
     monkeypatch.setattr(commands, "save_curves", fail)
     assert commands.main(["train", "quick"]) == 1
     assert "No space left" in capsys.readouterr().err
+
+
+def test_bench_prints_its_table_and_keeps_a_record(tiny, capsys, tmp_path, monkeypatch):
+    rounds = [{"entry": name, "seconds": 2.0, "accuracy": None} for name in ("fast", "sprint")]
+    asked = []
+    monkeypatch.setattr(commands, "run_benchmark", lambda *_, quick: asked.append(quick) or {"rounds": rounds})
+    monkeypatch.setattr(commands.benchmark, "RECORD", tmp_path / "kept" / "benchmark.json")
+    assert commands.main(["bench", "--quick"]) == 0
+    assert "times fast" in capsys.readouterr().out and not (tmp_path / "kept").exists()
+    assert commands.main(["bench"]) == 0 and asked == [True, False]
+    kept, quick = tmp_path / "kept" / "benchmark.json", tmp_path / "benchmark.json"
+    assert json.loads(kept.read_text()) == json.loads(quick.read_text()) == {"rounds": rounds}
+    kept.unlink()
+    sample = Mnist(tiny.train_images, tiny.train_labels, tiny.test_images, tiny.test_labels, source="sample")
+    monkeypatch.setattr(commands.data, "load_mnist", lambda: sample)
+    assert commands.main(["bench"]) == 0 and not kept.exists(), "the sample's seconds are of no use to others"
 
 
 def test_every_recipe_has_seeds():
