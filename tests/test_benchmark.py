@@ -65,13 +65,13 @@ def test_a_part_is_extrapolated_to_the_whole_training(stripes, monkeypatch):
 
     def fake(some_steps, recipe, train, device, count):
         steps.append(count)
-        return 0.5 * count
+        return 9.0 + 0.5 * count  # nine seconds of preparation, which are not to count
 
     monkeypatch.setattr(benchmark, "time_steps", fake)
     whole = 0.5 * 7 * 10  # 400 images in batches of 64, ten epochs
-    assert extrapolate(Entry("quick"), stripes, CPU, None) == pytest.approx(whole) and steps == [3, 7]
-    assert extrapolate(Entry("quick", plain=True), stripes, CPU, 2.5) == pytest.approx(whole) and steps[2:] == [3, 5]
-    assert extrapolate(Entry("quick"), stripes, CPU, 1e-9) == pytest.approx(whole) and steps[4:] == [3, 3]
+    assert extrapolate(Entry("quick"), stripes, CPU, None) == pytest.approx(whole) and steps == [3, 3, 7]
+    assert extrapolate(Entry("quick", plain=True), stripes, CPU, 22.0) == pytest.approx(whole) and steps[5] == 6
+    assert extrapolate(Entry("quick"), stripes, CPU, 1e-9) == pytest.approx(whole) and steps[8] == 6
 
 
 def test_rounds_are_interleaved_and_tabulated(stripes, monkeypatch):
