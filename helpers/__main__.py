@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from helpers import benchmark, data, plotting
+from helpers import benchmark, data, plotting, trials
 from helpers.benchmark import run_benchmark, tabulate_benchmark
 from helpers.checkpoints import CheckpointError, load_network
 from helpers.data import DataError, Mnist, Split
@@ -23,6 +23,7 @@ from helpers.records import RecordError, replace_text
 from helpers.reproduction import list_runs, reproduce_all
 from helpers.results_table import update_readme
 from helpers.training import Run, TrainingError, fit
+from helpers.trials import add_trial, change_recipe, run_trial
 
 BUILD = Path(__file__).resolve().parents[1] / "build"
 
@@ -67,6 +68,10 @@ def make_parser() -> argparse.ArgumentParser:
     command = add(reproduce, "train recipes in full over several seeds, and record each run in data/results/")
     command.add_argument("names", nargs="*", metavar="RECIPE", help=f"{', '.join(ALL_RECIPES)}; all by default")
     command.add_argument("--seeds", nargs="+", type=whole, help="the recipe's own by default")
+    command = add(trial, "train on 55,000 images, measure on the 5,000 others, and keep a row in data/trials.csv")
+    command.add_argument("recipe", choices=ALL_RECIPES, metavar="RECIPE", help="to start from")
+    command.add_argument("changes", nargs="*", metavar="FIELD=VALUE", help="such as epochs=6 or augmentation=none")
+    command.add_argument("--seeds", nargs="+", type=whole, default=[0], help="(default: 0)")
     command = add(bench, "measure how long recipes take, in turns")
     command.add_argument("--quick", action="store_true", help="extrapolate the slow ones from a few seconds each")
     add(table, "write the table of results into README.md, from the records")
@@ -114,6 +119,20 @@ def load() -> Mnist:
     """MNIST, or the sample, with a word on which it is."""
     mnist = data.load_mnist()
     print(data.describe_source(mnist), flush=True)
+    return mnist
+
+
+def load_whole() -> Mnist:
+    """MNIST itself, for what is kept.
+
+    Raises:
+        DataError: only the sample is there.
+    """
+    mnist = load()
+    if mnist.source != "mnist":
+        raise DataError(
+            "MNIST", "is not there, and a record of the sample would be of no use", "Point MNIST_ROOT at it"
+        )
     return mnist
 
 
@@ -182,6 +201,8 @@ def summary(options: argparse.Namespace) -> int:
 def unpack(options: argparse.Namespace) -> int:
     """`python -m helpers unpack train.tar`."""
     archive = Path(options.archive)
+    if not archive.name:
+        raise DataError(options.archive or "the archive", "is no file", "Name a .tar of PNG digits")
     folder = Path(options.folder or archive.with_name(archive.name.removesuffix(".gz").removesuffix(".tar")))
     if folder == archive:
         raise DataError(archive, "does not end in .tar or .tar.gz", "Name a folder after the archive")
@@ -196,12 +217,23 @@ def reproduce(options: argparse.Namespace) -> int:
     if unknown:
         print(f"error: no recipe is called {', '.join(unknown)}; there are {', '.join(ALL_RECIPES)}", file=sys.stderr)
         return 2
-    mnist = load()
-    if mnist.source != "mnist":
-        raise DataError(
-            "MNIST", "is not there, and a record of the sample would be of no use", "Point MNIST_ROOT at it"
-        )
-    return report(reproduce_all(list_runs(options.names, options.seeds), mnist))
+    return report(reproduce_all(list_runs(options.names, options.seeds), load_whole()))
+
+
+def trial(options: argparse.Namespace) -> int:
+    """`python -m helpers trial fast epochs=6 model=early_pool-16-24-24-32`."""
+    try:
+        recipe = change_recipe(ALL_RECIPES[options.recipe], options.changes)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    mnist = load_whole()
+    for seed in options.seeds:
+        result = run_trial(recipe, mnist, seed)
+        add_trial(result, trials.TABLE)
+        figures = f"{result['validation_accuracy']:.2%}, loss {result['validation_loss']:.4f}"
+        print(f"seed {seed}: {figures}, {result['seconds']:.1f} s", flush=True)
+    return 0
 
 
 def bench(options: argparse.Namespace) -> int:

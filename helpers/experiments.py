@@ -35,6 +35,8 @@ OURS = {
     "fast": _OURS,
     "small_1k": replace(_OURS, model="separable-6-8-12-12", epochs=15, augmentation="mild_affine"),
     "small_2k": replace(_OURS, model="separable-8-16-20-20", epochs=15, augmentation="mild_affine"),
+    "small_8k": replace(_OURS, model="early_pool-8-16-16-16", epochs=25),
+    "small_20k": replace(_OURS, model="early_pool-16-24-24-32", epochs=20),
     "best": replace(_OURS, model="early_pool-32-32-64-128", epochs=12),
 }
 ALL_RECIPES = RECIPES | EXPERIMENTS | OURS

@@ -75,6 +75,8 @@ def test_what_cannot_be_done_is_one_line_without_a_traceback(capsys, tmp_path):
     assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'nothing.pt'}: does not exist")
     assert commands.main(["unpack", str(tmp_path / "nothing.tar")]) == 1
     assert "nothing.tar" in capsys.readouterr().err
+    assert commands.main(["unpack", ""]) == 1
+    assert "the archive: is no file. Name a .tar" in capsys.readouterr().err
     assert commands.main(["reproduce", "nobody"]) == 2
     assert "no recipe is called nobody; there are five_conv" in capsys.readouterr().err
 
