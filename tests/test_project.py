@@ -13,7 +13,8 @@ RENAMED = {"pytorch": "torch"}  # conda's name: ours
 LAYERS = [
     *("device", "data", "augmentation", "models", "receptive_field", "recipes", "checkpoints"),
     *("training", "evaluation", "plotting", "notebook"),
-    *("experiments", "records", "comparison", "reproduction", "results_table", "benchmark", "__main__"),
+    *("experiments", "records", "comparison", "reproduction", "results_table", "benchmark"),
+    *("trials", "__main__"),
 ]
 
 
