@@ -2,11 +2,14 @@
 
 import dataclasses
 import time
+import typing
 from pathlib import Path
 
 import pandas as pd
 
+from helpers.augmentation import AUGMENTATIONS
 from helpers.data import Mnist, split_train_validation
+from helpers.data.batches import SCALINGS
 from helpers.device import device
 from helpers.evaluation import predict
 from helpers.models import build_model, count_parameters
@@ -16,6 +19,7 @@ from helpers.training import fit
 
 TABLE = Path(__file__).resolve().parents[1] / "data" / "trials.csv"
 SWITCHES = {"true": True, "false": False}
+NAMES = {"augmentation": [None, *AUGMENTATIONS], "scaling": list(SCALINGS)}
 
 
 def change_recipe(recipe: Recipe, changes: list[str]) -> Recipe:
@@ -24,30 +28,35 @@ def change_recipe(recipe: Recipe, changes: list[str]) -> Recipe:
     Raises:
         ValueError: no such field, a value that it cannot have, or no network of that name.
     """
-    values = {}
+    hints, values = typing.get_type_hints(Recipe), {}
     for change in changes:
         name, _, text = change.partition("=")
-        if name not in {field.name for field in dataclasses.fields(Recipe)}:
+        if name not in hints:
             raise ValueError(f"a recipe has no field {name!r}")
         try:
-            values[name] = _read_value(text, getattr(recipe, name))
+            values[name] = _read_value(text, hints[name])
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     changed = dataclasses.replace(recipe, **values)
     build_model(changed.model)
+    for name, known in NAMES.items():
+        if getattr(changed, name) not in known:
+            raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, not {getattr(changed, name)!r}")
+    if min(changed.epochs, changed.batch_size) < 1:
+        raise ValueError("epochs and batch_size must be at least 1")
     return changed
 
 
-def _read_value(text: str, old: object) -> object:
-    if isinstance(old, bool):
-        if text not in SWITCHES:
-            raise ValueError(f"{text!r} is neither true nor false")
-        return SWITCHES[text]
-    if isinstance(old, tuple):
-        return tuple(float(part) for part in text.split(","))
-    if text == "none":
-        return None
-    return type(old)(text) if isinstance(old, (int, float)) else text
+def _read_value(text: str, hint: type) -> object:
+    """The value that a text stands for, by the type of its field."""
+    kinds = typing.get_args(hint)
+    if type(None) in kinds:
+        return None if text == "none" else kinds[0](text)
+    if kinds:
+        return tuple(kind(part) for kind, part in zip(kinds, text.split(","), strict=True))
+    if hint is bool and text not in SWITCHES:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return SWITCHES[text] if hint is bool else hint(text)
 
 
 def run_trial(recipe: Recipe, mnist: Mnist, seed: int) -> dict:
@@ -72,11 +81,12 @@ def run_trial(recipe: Recipe, mnist: Mnist, seed: int) -> dict:
     return result | dataclasses.asdict(recipe)
 
 
-def add_trial(trial: dict, path: Path = TABLE) -> None:
-    """Add a row to the table, which is written anew under another name first.
+def add_trial(trial: dict, path: Path) -> None:
+    """Add a row to the table, by the names of its columns; it is written anew under another name first.
 
     Raises:
         OSError: the table cannot be written; it stays as it was.
     """
-    old = path.read_text(encoding="utf-8") if path.exists() else ""
-    replace_text(path, old + pd.DataFrame([trial]).to_csv(index=False, header=not old, lineterminator="\n"))
+    row = pd.DataFrame([trial])
+    table = pd.concat([pd.read_csv(path), row]) if path.exists() else row
+    replace_text(path, table.to_csv(index=False, lineterminator="\n"))

@@ -25,10 +25,24 @@ def test_changes_keep_the_type_of_each_field():
     assert (changed.betas, changed.augmentation, changed.model) == ((0.7, 0.9), "affine", "separable-6-8-12-12")
     assert change_recipe(changed, ["augmentation=none", "nesterov=false"]).augmentation is None
     assert change_recipe(SMALL, []) == SMALL
+    assert change_recipe(SMALL, ["decay_every=5"]).decay_every == 5
 
 
 @pytest.mark.parametrize(
-    "change", ["nobody=1", "epochs=many", "nesterov=1", "optimiser=lion", "model=none-1", "epochs"]
+    "change",
+    [
+        "nobody=1",
+        "epochs=many",
+        "nesterov=1",
+        "optimiser=lion",
+        "model=none-1",
+        "epochs",
+        "epochs=0",
+        "epochs=none",
+        "augmentation=x",
+        "scaling=x",
+        "betas=1",
+    ],
 )
 def test_changes_that_cannot_be_are_refused(change):
     with pytest.raises(ValueError):
@@ -41,10 +55,16 @@ def test_a_trial_learns_from_some_images_and_looks_at_the_others_once(mnist, mon
     monkeypatch.setattr(
         trials, "fit", lambda recipe, *splits, **options: seen.append(splits) or fit(recipe, *splits, **options)
     )
+    looked = []
+    predict = trials.predict
+    monkeypatch.setattr(
+        trials, "predict", lambda model, split, **options: looked.append(split) or predict(model, split, **options)
+    )
     result = run_trial(SMALL, mnist, seed=3)
     train, validation = split_train_validation(mnist.train_images, mnist.train_labels)
     ((learnt, watched),) = seen
     assert watched is None and learnt.images.equal(train.images) and len(validation) > 0
+    assert len(looked) == 1 and looked[0].images.equal(validation.images)
     assert result["seed"] == 3 and result["parameters"] == 44_426 and result["model"] == "lenet5"
     assert result["validation_loss"] > 0 and result["seconds"] >= 0
 
@@ -54,6 +74,8 @@ def test_rows_add_up_and_a_failed_one_leaves_the_table(tmp_path, monkeypatch):
     for seed in (0, 1):
         add_trial({"validation_accuracy": 0.99, "seed": seed, "model": "a"}, path)
     assert pd.read_csv(path)["seed"].tolist() == [0, 1]
+    add_trial({"seed": 3, "model": "b", "validation_accuracy": 0.5, "later": 1}, path)
+    assert pd.read_csv(path)["validation_accuracy"].tolist() == [0.99, 0.99, 0.5]
     before = path.read_bytes()
     monkeypatch.setattr(type(path), "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space left")))
     with pytest.raises(OSError):
