@@ -1,5 +1,7 @@
 """Random changes to whole batches of images, a different one for each image, on the batch's own device."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 
@@ -61,11 +63,6 @@ def draw_affine(images: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
     return resample(images, torch.stack(rows, dim=1).view(-1, 2, 3), "bilinear")
 
 
-def draw_mild_affine(images: torch.Tensor) -> torch.Tensor:
-    """`draw_affine` at half its strength, for short runs."""
-    return draw_affine(images, strength=0.5)
-
-
 def resample(images: torch.Tensor, matrices: torch.Tensor, mode: str) -> torch.Tensor:
     """Each image as its own affine map sees it, like `F.affine_grid` and `F.grid_sample` in turn; 0 beyond the edge.
 
@@ -84,4 +81,9 @@ def resample(images: torch.Tensor, matrices: torch.Tensor, mode: str) -> torch.T
     return F.grid_sample(images, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
-AUGMENTATIONS = {"crop_and_rotate": crop_and_rotate, "affine": draw_affine, "mild_affine": draw_mild_affine}
+# Mild for short runs and small networks, strong for long runs of large ones.
+AFFINE_STRENGTHS = {"mild_affine": 0.5, "medium_affine": 0.7, "affine": 1.0, "strong_affine": 1.4}
+AUGMENTATIONS = {
+    "crop_and_rotate": crop_and_rotate,
+    **{name: partial(draw_affine, strength=strength) for name, strength in AFFINE_STRENGTHS.items()},
+}

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from tqdm import tqdm
 
+from helpers.augmentation import AFFINE_STRENGTHS
 from helpers.data import MEAN, STD, Mnist, Split
 from helpers.evaluation import predict
 from helpers.experiments import ALL_RECIPES
@@ -24,12 +25,19 @@ from helpers.records import describe_device, list_versions
 from helpers.training import Learner, fit, make_optimiser, make_train_batches
 
 RECORD = Path(__file__).resolve().parents[1] / "data" / "benchmark.json"
-# The same changes as in `augmentation`, as torchvision makes them to one image at a time. Its shear is in degrees.
+
+
+def _move_one_image(s: float) -> v2.RandomAffine:
+    """As `draw_affine` does at that strength; torchvision's shear is in degrees."""
+    limits = {"translate": (0.08 * s, 0.08 * s), "scale": (1 - 0.1 * s, 1 + 0.1 * s), "shear": 5.7 * s}
+    return v2.RandomAffine(10 * s, **limits, interpolation=2)
+
+
+# The same changes as in `augmentation`, as torchvision makes them to one image at a time.
 IMAGE_BY_IMAGE = {
     None: [],
     "crop_and_rotate": [v2.RandomApply([v2.CenterCrop(22), v2.Resize(28)], p=0.1), v2.RandomRotation(15)],
-    "affine": [v2.RandomAffine(10, translate=(0.08, 0.08), scale=(0.9, 1.1), shear=5.7, interpolation=2)],
-    "mild_affine": [v2.RandomAffine(5, translate=(0.04, 0.04), scale=(0.95, 1.05), shear=2.9, interpolation=2)],
+    **{name: [_move_one_image(strength)] for name, strength in AFFINE_STRENGTHS.items()},
 }
 
 

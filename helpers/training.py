@@ -157,8 +157,9 @@ def fit(
     train_batches = make_train_batches(recipe, train, device)
     held_out = validation and Batches(validation, EVALUATION_BATCH, device, scaling=recipe.scaling)
     learner = Learner(recipe, int(seed), device, len(train_batches))
-    run, data = Run(recipe, int(seed), learner.model), _describe_data(train)
+    run = Run(recipe, int(seed), learner.model)
     if folder is not None:
+        data = _describe_data(train)
         _resume(Path(folder) / "last.pt", run, data, learner)
     with _make_bar(run, len(train_batches)) as bar, _deterministic():
         for epoch in range(len(run.history), recipe.epochs):

@@ -7,7 +7,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
 from helpers import augmentation
-from helpers.augmentation import crop_and_rotate, draw_affine, draw_mild_affine, resample, rotate, zoom_centre
+from helpers.augmentation import AUGMENTATIONS, crop_and_rotate, draw_affine, resample, rotate, zoom_centre
 
 
 def digits(mnist, count):
@@ -85,8 +85,9 @@ def test_affine_limits_are_those_it_names(number, monkeypatch):
     monkeypatch.setattr(augmentation.torch, "rand", lambda *_: drawn)
     monkeypatch.setattr(augmentation, "resample", lambda images, matrices, mode: matrices)
     assert torch.allclose(draw_affine(torch.zeros(1, 1, 28, 28)), torch.tensor([LIMITS[number]]), atol=1e-4)
-    half = draw_mild_affine(torch.zeros(1, 1, 28, 28))[0, :, 2]
-    assert torch.allclose(half, torch.tensor(LIMITS[number])[:, 2] / 2, atol=1e-4)
+    for name, strength in {"mild": 0.5, "medium": 0.7, "strong": 1.4}.items():
+        moved = AUGMENTATIONS[f"{name}_affine"](torch.zeros(1, 1, 28, 28))[0, :, 2]
+        assert torch.allclose(moved, torch.tensor(LIMITS[number])[:, 2] * strength, atol=1e-4)
 
 
 def test_affine_draws_anew_for_each_image_and_repeats_from_a_seed(mnist):

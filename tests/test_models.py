@@ -55,15 +55,18 @@ def test_unknown_name_lists_the_known_ones():
         build_model("lenet")
 
 
-@pytest.mark.parametrize("name", ["quick", "quick-1-2-3", "quick-0-1-1-1", "quick-1-1-1-x", "slow-1-2-3-4"])
-def test_families_need_four_widths(name):
+@pytest.mark.parametrize("name", ["quick", "quick-1-2-3", "quick-0-1-1-1", "slow-1-2-3-4", "quick-1-1-1-1-1"])
+def test_families_need_their_number_of_widths(name):
     with pytest.raises(ValueError, match=f"no network is called '{name}'.*quick-8-16-16-32"):
         build_model(name)
 
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    [("quick-16-32-32-64", 35_514), ("early_pool-16-32-32-64", 38_714), ("separable-8-16-20-20", 1_962)],
+    [
+        *[("quick-16-32-32-64", 35_514), ("early_pool-16-32-32-64", 38_714), ("separable-8-16-20-20", 1_962)],
+        *[("trimmed-16-16-16-64", 17_018), ("trimmed-32-32-64-128-128", 255_530)],
+    ],
 )
 def test_families_are_built_by_their_widths(name, parameters):
     network = build_model(name)
@@ -71,6 +74,16 @@ def test_families_are_built_by_their_widths(name, parameters):
     assert network.eval()(torch.randn(2, 1, 28, 28)).shape == (2, 10)
     widths = [m.out_channels for m in network if isinstance(m, nn.Conv2d) and m.groups == 1]
     assert name.endswith("-".join(map(str, widths)))
+
+
+def test_trimmed_networks_do_not_look_at_the_two_outer_rings():
+    torch.manual_seed(0)
+    network, images = build_model("trimmed-4-4-4-4-4").eval(), torch.randn(3, 1, 28, 28)
+    framed = images.clone()
+    framed[..., 2:26, 2:26] = 0
+    assert torch.equal(network(images), network(images - framed))
+    framed[..., 2, 2] = 5
+    assert not torch.equal(network(images), network(images - framed))
 
 
 @pytest.mark.parametrize("name", ["compact", "lenet5_regularised"])

@@ -22,6 +22,9 @@ from helpers.data.idx import looks_like_html, parse_idx, read_bytes
 DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"
 SAMPLE_TEST_SIZE = 1_000
 TIMEOUT_SECONDS = 15
+# Test images on whose label fewer than three of five raters agree, by their place among the 10,000.
+# Source: github.com/cleanlab/label-errors, after C. Northcutt and others, arXiv:2103.14749.
+DISPUTED = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
