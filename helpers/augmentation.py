@@ -1,5 +1,6 @@
 """Random changes to whole batches of images, a different one for each image, on the batch's own device."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -87,3 +88,20 @@ AUGMENTATIONS = {
     "crop_and_rotate": crop_and_rotate,
     **{name: partial(draw_affine, strength=strength) for name, strength in AFFINE_STRENGTHS.items()},
 }
+
+
+def find_augmentation(name: str | None, share: float = 1.0) -> Callable[[torch.Tensor], torch.Tensor] | None:
+    """An augmentation by its name, or None for none.
+
+    Args:
+        name: one of `AUGMENTATIONS`, or None.
+        share: of its strength, for those of `AFFINE_STRENGTHS`.
+
+    Raises:
+        ValueError: another one is to be weakened.
+    """
+    if name in AFFINE_STRENGTHS:
+        return partial(draw_affine, strength=share * AFFINE_STRENGTHS[name])
+    if share != 1:
+        raise ValueError(f"the augmentation {name!r} comes in one strength only")
+    return AUGMENTATIONS[name] if name else None

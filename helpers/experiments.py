@@ -20,23 +20,24 @@ EXPERIMENTS = {
 
 # The course's own. Every choice was made on the 5,000 validation images.
 _OURS = Recipe(
-    model="early_pool-16-16-16-64",
+    model="trimmed-16-16-32-64-64",
     learning_rate=0.3,
     momentum=0.9,
     nesterov=True,
     batch_size=256,
     epochs=3,
     augmentation="affine",
+    fading=True,
     schedule="one_cycle",
     precision="bfloat16",
 )
 OURS = {
-    "sprint": replace(_OURS, model="quick-16-16-32-64", epochs=1, augmentation=None),
+    "sprint": replace(_OURS, model="quick-16-16-32-64", epochs=1, augmentation=None, fading=False),
     "fast": _OURS,
-    "small_1k": replace(_OURS, model="separable-6-8-12-12", epochs=15, augmentation="mild_affine"),
-    "small_2k": replace(_OURS, model="separable-8-16-20-20", epochs=15, augmentation="mild_affine"),
-    "small_8k": replace(_OURS, model="early_pool-8-16-16-16", epochs=25),
-    "small_20k": replace(_OURS, model="early_pool-16-24-24-32", epochs=20),
-    "best": replace(_OURS, model="early_pool-32-32-64-128", epochs=12),
+    "small_1k": replace(_OURS, model="separable-6-8-12-12", epochs=15, augmentation="mild_affine", fading=False),
+    "small_2k": replace(_OURS, model="separable-8-16-20-20", epochs=15, augmentation="mild_affine", fading=False),
+    "small_8k": replace(_OURS, model="early_pool-8-16-16-16", epochs=25, fading=False),
+    "small_20k": replace(_OURS, model="early_pool-16-24-24-32", epochs=25),
+    "best": replace(_OURS, model="trimmed-32-32-64-128-128", epochs=20, augmentation="strong_affine"),
 }
 ALL_RECIPES = RECIPES | EXPERIMENTS | OURS

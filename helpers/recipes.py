@@ -17,6 +17,8 @@ class Recipe:
         batch_size: images per step.
         epochs: passes over the training images.
         augmentation: a name from `augmentation.AUGMENTATIONS`, or None.
+        fading: whether it weakens in the second half of the epochs, evenly to nothing, as an affine one can: in the
+            end the network learns from images like those it will meet.
         scaling: how grey levels reach the network, a name from `data.batches.SCALINGS`.
         schedule: "steps" for the decay below, or "one_cycle": up over the first `warm_up` of all steps, then down to 0.
         warm_up: share of all steps, for "one_cycle".
@@ -38,6 +40,7 @@ class Recipe:
     batch_size: int = 128
     epochs: int = 20
     augmentation: str | None = None
+    fading: bool = False
     scaling: str = "normalised"
     schedule: str = "steps"
     warm_up: float = 0.3
@@ -60,6 +63,10 @@ class Recipe:
     def rate_changes_within_epoch(self) -> bool:
         """Whether the schedule moves after each step rather than after each epoch."""
         return self.schedule == "one_cycle" or self.decay_unit == "step"
+
+    def share_augmentation(self, epoch: int) -> float:
+        """The share of its strength that the augmentation has in an epoch, counted from 0."""
+        return min(1.0, 2 - (2 * epoch + 1) / self.epochs) if self.fading else 1.0
 
 
 CHOICES = {

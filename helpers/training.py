@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from helpers.augmentation import AUGMENTATIONS
+from helpers.augmentation import find_augmentation
 from helpers.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
 from helpers.data import Batches, Split
 from helpers.device import device as pick_device
@@ -165,6 +165,7 @@ def fit(
         for epoch in range(len(run.history), recipe.epochs):
             started, rate = time.perf_counter(), learner.learning_rate
             seed_epoch(seed, epoch)
+            train_batches.augment = find_augmentation(recipe.augmentation, recipe.share_augmentation(epoch))
             results = {"train": _train_epoch(run, train_batches, learner, bar)}
             if held_out is not None:
                 results["validation"] = evaluate(run.model, held_out, recipe)
@@ -237,8 +238,8 @@ def evaluate(model: nn.Module, batches: Batches, recipe: Recipe) -> tuple[float,
 
 
 def make_train_batches(recipe: Recipe, train: Split, device: torch.device) -> Batches:
-    """The training images as a recipe wants them: shuffled, augmented, scaled, on the device."""
-    augment = AUGMENTATIONS[recipe.augmentation] if recipe.augmentation else None
+    """The training images as a recipe's first epoch wants them: shuffled, augmented, scaled, on the device."""
+    augment = find_augmentation(recipe.augmentation, recipe.share_augmentation(epoch=0))
     return Batches(train, recipe.batch_size, device, shuffle=True, augment=augment, scaling=recipe.scaling)
 
 

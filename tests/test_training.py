@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers import training
+from helpers import augmentation, training
 from helpers.augmentation import AUGMENTATIONS
 from helpers.checkpoints import CheckpointError, read_checkpoint
 from helpers.data import Batches, Split
@@ -303,3 +303,18 @@ def test_bfloat16_is_left_where_the_device_is_slow_at_it(stripes, monkeypatch):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, answer=generation: (answer, 0))
         assert has_bfloat16(torch.device("cuda")) == (generation >= 8)
     assert not has_bfloat16(torch.device("mps"))
+
+
+def test_a_fading_augmentation_weakens_in_the_second_half(stripes, monkeypatch):
+    strengths = []
+    monkeypatch.setattr(
+        augmentation, "draw_affine", lambda images, strength: strengths.append(round(strength, 4)) or images
+    )
+    recipe = dataclasses.replace(QUICK, batch_size=400, epochs=4, augmentation="strong_affine")
+    fit(dataclasses.replace(recipe, fading=True), stripes, None)
+    assert strengths == [1.4, 1.4, 1.05, 0.35]
+    strengths.clear()
+    fit(recipe, stripes, None)
+    assert strengths == [1.4] * 4
+    with pytest.raises(ValueError, match="'crop_and_rotate' comes in one strength only"):
+        fit(dataclasses.replace(recipe, augmentation="crop_and_rotate", fading=True), stripes, None)
