@@ -26,18 +26,17 @@ _OURS = Recipe(
     nesterov=True,
     batch_size=256,
     epochs=3,
-    augmentation="affine",
-    fading=True,
+    augmentation="medium_affine",
     schedule="one_cycle",
     precision="bfloat16",
 )
 OURS = {
-    "sprint": replace(_OURS, model="quick-16-16-32-64", epochs=1, augmentation=None, fading=False),
+    "sprint": replace(_OURS, model="quick-16-16-32-64", epochs=1, augmentation=None),
     "fast": _OURS,
-    "small_1k": replace(_OURS, model="separable-6-8-12-12", epochs=15, augmentation="mild_affine", fading=False),
-    "small_2k": replace(_OURS, model="separable-8-16-20-20", epochs=15, augmentation="mild_affine", fading=False),
-    "small_8k": replace(_OURS, model="early_pool-8-16-16-16", epochs=25, fading=False),
-    "small_20k": replace(_OURS, model="early_pool-16-24-24-32", epochs=25),
-    "best": replace(_OURS, model="trimmed-32-32-64-128-128", epochs=20, augmentation="strong_affine"),
+    "small_1k": replace(_OURS, model="separable-6-8-12-12", epochs=15, augmentation="mild_affine"),
+    "small_2k": replace(_OURS, model="separable-8-16-20-20", epochs=15, augmentation="mild_affine"),
+    "small_8k": replace(_OURS, model="early_pool-8-16-16-16", epochs=25, augmentation="affine"),
+    "small_20k": replace(_OURS, model="early_pool-16-24-24-32", epochs=25, augmentation="affine", fading=True),
+    "best": replace(_OURS, model="trimmed-32-32-64-128-128", epochs=20, augmentation="strong_affine", fading=True),
 }
 ALL_RECIPES = RECIPES | EXPERIMENTS | OURS
