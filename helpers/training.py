@@ -165,7 +165,6 @@ def fit(
         for epoch in range(len(run.history), recipe.epochs):
             started, rate = time.perf_counter(), learner.learning_rate
             seed_epoch(seed, epoch)
-            train_batches.augment = find_augmentation(recipe.augmentation, recipe.share_augmentation(epoch))
             results = {"train": _train_epoch(run, train_batches, learner, bar)}
             if held_out is not None:
                 results["validation"] = evaluate(run.model, held_out, recipe)
@@ -267,6 +266,8 @@ def seed_epoch(seed: int, epoch: int) -> None:
 
 def _train_epoch(run: Run, batches: Batches, learner: Learner, bar: tqdm) -> tuple[float, float]:
     """One pass over the training images; returns mean loss and accuracy, as the network stood at each step."""
+    recipe = run.recipe
+    batches.augment = find_augmentation(recipe.augmentation, recipe.share_augmentation(len(run.history)))
     learner.model.train()
     average, refreshed = Average(), 0.0
     for images, labels in batches:
