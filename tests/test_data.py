@@ -10,7 +10,7 @@ import torch
 
 from helpers.data import MEAN, STD, Batches, DataError, Split, load_mnist, parse_idx, read_idx, split_train_validation
 from helpers.data import mnist as mnist_module
-from helpers.data.mnist import FILES, MnistFile
+from helpers.data.mnist import DISPUTED, FILES, MnistFile
 
 
 def idx_bytes(values: torch.Tensor) -> bytes:
@@ -296,3 +296,7 @@ def test_batches_augment_before_normalising(marked):
     batches = Batches(marked, 10, augment=lambda images: torch.zeros_like(images))
     images, _ = next(iter(batches))
     assert torch.allclose(images, torch.tensor(-MEAN / STD))
+
+
+def test_disputed_images_are_the_fifteen_of_the_source():
+    assert len(set(DISPUTED)) == 15 and sum(DISPUTED) == 68_696, "a wrong digit in one of them"
