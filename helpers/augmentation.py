@@ -95,13 +95,8 @@ def find_augmentation(name: str | None, share: float = 1.0) -> Callable[[torch.T
 
     Args:
         name: one of `AUGMENTATIONS`, or None.
-        share: of its strength, for those of `AFFINE_STRENGTHS`.
-
-    Raises:
-        ValueError: another one is to be weakened.
+        share: of its strength; other than 1 only for those of `AFFINE_STRENGTHS`.
     """
-    if name in AFFINE_STRENGTHS:
-        return partial(draw_affine, strength=share * AFFINE_STRENGTHS[name])
     if share != 1:
-        raise ValueError(f"the augmentation {name!r} comes in one strength only")
+        return partial(draw_affine, strength=share * AFFINE_STRENGTHS[name])
     return AUGMENTATIONS[name] if name else None

@@ -83,7 +83,7 @@ def train_plainly(recipe: Recipe, train: Split, device: torch.device, steps: int
 def train_steps(recipe: Recipe, train: Split, device: torch.device, steps: int | None = None) -> nn.Module:
     """So many steps on the course's own path, where images live on the device; one epoch by default."""
     batches = make_train_batches(recipe, train, device)
-    learner = Learner(recipe, 0, device, len(batches))
+    learner = Learner(recipe, 0, device, len(train))
     learner.model.train()
     for images, labels in itertools.islice(batches, steps):
         learner.step(images, labels)
@@ -143,7 +143,7 @@ def extrapolate(entry: Entry, train: Split, device: torch.device, part: float | 
     start = time_steps(some_steps, recipe, train, device, FEW)
     steps = epoch if part is None else min(epoch, max(2 * FEW, round(FEW * part / start)))
     seconds = time_steps(some_steps, recipe, train, device, steps)
-    return (seconds - start) / (steps - FEW) * epoch * recipe.epochs
+    return (seconds - start) / (steps - FEW) * recipe.count_steps(epoch)
 
 
 def time_steps(some_steps: Callable, recipe: Recipe, train: Split, device: torch.device, steps: int) -> float:

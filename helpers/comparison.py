@@ -9,6 +9,7 @@ import scipy.stats
 
 from helpers.evaluation import mcnemar_test
 from helpers.models import build_model, count_multiply_adds
+from helpers.recipes import Recipe
 from helpers.records import Record
 
 
@@ -42,8 +43,8 @@ PUBLISHED = {
 def tabulate_runs(records: Iterable[Record]) -> pd.DataFrame:
     """A row per run: `recipe`, `seed`, `accuracy`, `wrong` (test images), `seconds`.
 
-    The seconds are those of the fastest epoch times the number of epochs: whatever else a machine does makes an
-    epoch longer, never shorter.
+    The seconds are those of all steps at the speed of the fastest epoch: whatever else a machine does makes an epoch
+    longer, never shorter.
     """
     rows = [
         {
@@ -51,11 +52,18 @@ def tabulate_runs(records: Iterable[Record]) -> pd.DataFrame:
             "seed": record.seed,
             "accuracy": record.test_accuracy,
             "wrong": int((~record.correct).sum()),
-            "seconds": record.epochs * min(record.history["seconds"]),
+            "seconds": _time_at_best(record),
         }
         for record in records
     ]
     return pd.DataFrame(rows, columns=["recipe", "seed", "accuracy", "wrong", "seconds"])
+
+
+def _time_at_best(record: Record) -> float:
+    recipe = Recipe(**record.settings)
+    whole = -(-record.images // recipe.batch_size)
+    total, epochs = recipe.count_steps(whole), enumerate(record.history["seconds"])
+    return min(seconds * total / recipe.steps_in_epoch(epoch, whole) for epoch, seconds in epochs)
 
 
 def summarise(records: Iterable[Record], confidence: float = 0.95) -> pd.DataFrame:

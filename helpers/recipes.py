@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from helpers.augmentation import AFFINE_STRENGTHS
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -16,6 +18,7 @@ class Recipe:
         betas: of Adam.
         batch_size: images per step.
         epochs: passes over the training images.
+        focus: share of the images in each epoch after the first, as `focus.Chooser` chooses them; 1 for all.
         augmentation: a name from `augmentation.AUGMENTATIONS`, or None.
         fading: whether it weakens in the second half of the epochs, evenly to nothing, as an affine one can: in the
             end the network learns from images like those it will meet.
@@ -39,6 +42,7 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.999)
     batch_size: int = 128
     epochs: int = 20
+    focus: float = 1.0
     augmentation: str | None = None
     fading: bool = False
     scaling: str = "normalised"
@@ -58,11 +62,23 @@ class Recipe:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+        if not 0 < self.focus <= 1:
+            raise ValueError(f"focus must be above 0 and at most 1, not {self.focus}")
+        if self.fading and self.augmentation not in AFFINE_STRENGTHS:
+            raise ValueError(f"only an affine augmentation can fade, not {self.augmentation!r}")
 
     @property
     def rate_changes_within_epoch(self) -> bool:
         """Whether the schedule moves after each step rather than after each epoch."""
         return self.schedule == "one_cycle" or self.decay_unit == "step"
+
+    def steps_in_epoch(self, epoch: int, whole: int) -> int:
+        """Steps of an epoch, counted from 0, where one pass over all training images takes `whole`."""
+        return max(1, round(self.focus * whole)) if epoch else whole
+
+    def count_steps(self, whole: int, epochs: int | None = None) -> int:
+        """Steps of the first so many epochs, by default all, where one pass over all images takes `whole`."""
+        return sum(self.steps_in_epoch(epoch, whole) for epoch in range(self.epochs if epochs is None else epochs))
 
     def share_augmentation(self, epoch: int) -> float:
         """The share of its strength that the augmentation has in an epoch, counted from 0."""

@@ -18,6 +18,7 @@ from helpers.checkpoints import CheckpointError, read_checkpoint, write_checkpoi
 from helpers.data import Batches, Split
 from helpers.device import device as pick_device
 from helpers.device import has_bfloat16
+from helpers.focus import Chooser
 from helpers.models import build_model
 from helpers.recipes import Recipe
 
@@ -49,23 +50,24 @@ class Run:
 
 
 class Learner:
-    """All that moves during training: weights, optimiser and schedule.
+    """All that moves during training: weights, optimiser, schedule, and which images are hard.
 
     Args:
         recipe: what is trained.
         seed: of the initial weights.
         device: where to compute.
-        steps_per_epoch: batches in an epoch.
+        count: training images.
     """
 
-    PARTS = ("model", "optimiser", "scheduler")
+    PARTS = ("model", "optimiser", "scheduler", "chooser")
 
-    def __init__(self, recipe: Recipe, seed: int, device: torch.device, steps_per_epoch: int):
+    def __init__(self, recipe: Recipe, seed: int, device: torch.device, count: int):
         torch.manual_seed(seed)
         self.recipe = recipe
         self.model = _place(build_model(recipe.model), recipe, device)
         self.optimiser = make_optimiser(recipe, self.model)
-        self.scheduler = make_scheduler(recipe, self.optimiser, steps_per_epoch)
+        self.scheduler = make_scheduler(recipe, self.optimiser, -(-count // recipe.batch_size))
+        self.chooser = Chooser(count, device)
         quick = recipe.precision == "bfloat16" and has_bfloat16(device)
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=quick)
 
@@ -156,7 +158,7 @@ def fit(
     device = torch.device(device or pick_device())
     train_batches = make_train_batches(recipe, train, device)
     held_out = validation and Batches(validation, EVALUATION_BATCH, device, scaling=recipe.scaling)
-    learner = Learner(recipe, int(seed), device, len(train_batches))
+    learner = Learner(recipe, int(seed), device, len(train))
     run = Run(recipe, int(seed), learner.model)
     if folder is not None:
         data = _describe_data(train)
@@ -197,7 +199,7 @@ def make_scheduler(
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """The recipe's schedule; `step()` is due after each step or epoch, as `rate_changes_within_epoch` says."""
     if recipe.schedule == "one_cycle":
-        steps = recipe.epochs * steps_per_epoch
+        steps = recipe.count_steps(steps_per_epoch)
         return torch.optim.lr_scheduler.OneCycleLR(
             optimiser, recipe.learning_rate, steps, pct_start=recipe.warm_up, cycle_momentum=False
         )
@@ -209,11 +211,11 @@ def learning_rates(recipe: Recipe, steps_per_epoch: int) -> list[float]:
     """The learning rate of every step of a recipe, found by running its schedule on an empty network."""
     optimiser = make_optimiser(recipe, nn.Linear(1, 1))
     scheduler = make_scheduler(recipe, optimiser, steps_per_epoch)
-    rates = []
-    for step in range(recipe.epochs * steps_per_epoch):
+    rates, ends = [], {recipe.count_steps(steps_per_epoch, epoch + 1) for epoch in range(recipe.epochs)}
+    for step in range(1, max(ends) + 1):
         rates.append(scheduler.get_last_lr()[0])
         optimiser.step()
-        if recipe.rate_changes_within_epoch or (step + 1) % steps_per_epoch == 0:
+        if recipe.rate_changes_within_epoch or step in ends:
             scheduler.step()
     return rates
 
@@ -237,13 +239,13 @@ def evaluate(model: nn.Module, batches: Batches, recipe: Recipe) -> tuple[float,
 
 
 def make_train_batches(recipe: Recipe, train: Split, device: torch.device) -> Batches:
-    """The training images as a recipe's first epoch wants them: shuffled, augmented, scaled, on the device."""
-    augment = find_augmentation(recipe.augmentation, recipe.share_augmentation(epoch=0))
+    """The training images as a recipe wants them: shuffled, augmented, scaled, on the device."""
+    augment = find_augmentation(recipe.augmentation)
     return Batches(train, recipe.batch_size, device, shuffle=True, augment=augment, scaling=recipe.scaling)
 
 
 def _make_bar(run: Run, steps_per_epoch: int) -> tqdm:
-    done, total = len(run.history) * steps_per_epoch, run.recipe.epochs * steps_per_epoch
+    done, total = (run.recipe.count_steps(steps_per_epoch, epochs) for epochs in (len(run.history), None))
     return tqdm(total=total, initial=done, unit="step", mininterval=REFRESH_SECONDS)
 
 
@@ -265,14 +267,19 @@ def seed_epoch(seed: int, epoch: int) -> None:
 
 
 def _train_epoch(run: Run, batches: Batches, learner: Learner, bar: tqdm) -> tuple[float, float]:
-    """One pass over the training images; returns mean loss and accuracy, as the network stood at each step."""
-    recipe = run.recipe
-    batches.augment = find_augmentation(recipe.augmentation, recipe.share_augmentation(len(run.history)))
+    """One epoch; returns mean loss and accuracy over its images, as the network stood at each step."""
+    recipe, epoch = run.recipe, len(run.history)
+    if recipe.fading:
+        batches.augment = find_augmentation(recipe.augmentation, recipe.share_augmentation(epoch))
     learner.model.train()
     average, refreshed = Average(), 0.0
-    for images, labels in batches:
+    order = learner.chooser.choose(recipe.steps_in_epoch(epoch, len(batches)) * recipe.batch_size)
+    for index in order.split(recipe.batch_size):
+        images, labels = batches.take(index)
         loss, logits = learner.step(images, labels)
         average.add(loss, logits, labels)
+        if recipe.focus < 1:
+            learner.chooser.remember(index, logits, labels)
         bar.update()
         if not bar.disable and time.perf_counter() - refreshed > REFRESH_SECONDS:
             refreshed = time.perf_counter()

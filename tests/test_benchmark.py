@@ -72,6 +72,10 @@ def test_a_part_is_extrapolated_to_the_whole_training(stripes, monkeypatch):
     assert extrapolate(Entry("quick"), stripes, CPU, None) == pytest.approx(whole) and steps == [3, 3, 7]
     assert extrapolate(Entry("quick", plain=True), stripes, CPU, 22.0) == pytest.approx(whole) and steps[5] == 6
     assert extrapolate(Entry("quick"), stripes, CPU, 1e-9) == pytest.approx(whole) and steps[8] == 6
+    monkeypatch.setitem(ALL_RECIPES, "quick", replace(QUICK, focus=0.4))
+    assert extrapolate(Entry("quick"), stripes, CPU, None) == pytest.approx(0.5 * (7 + 3 * 9)), (
+        "later epochs are shorter"
+    )
 
 
 def test_rounds_are_interleaved_and_tabulated(stripes, monkeypatch):

@@ -57,7 +57,7 @@ def test_unknown_name_lists_the_known_ones():
 
 @pytest.mark.parametrize("name", ["quick", "quick-1-2-3", "quick-0-1-1-1", "slow-1-2-3-4", "quick-1-1-1-1-1"])
 def test_families_need_their_number_of_widths(name):
-    with pytest.raises(ValueError, match=f"no network is called '{name}'.*quick-8-16-16-32"):
+    with pytest.raises(ValueError, match=f"no network is called '{name}'.*quick-16-32-32-64"):
         build_model(name)
 
 
@@ -65,7 +65,8 @@ def test_families_need_their_number_of_widths(name):
     ("name", "parameters"),
     [
         *[("quick-16-32-32-64", 35_514), ("early_pool-16-32-32-64", 38_714), ("separable-8-16-20-20", 1_962)],
-        *[("trimmed-16-16-16-64", 17_018), ("trimmed-32-32-64-128-128", 255_530)],
+        *[("trimmed-16-16-16-64", 17_018), ("trimmed-32-32-64-128-128", 255_530), ("boxed-16-16-32-64", 26_650)],
+        *[("paired-8-8-16-16-16", 7_986), ("paired-8-16-16-24-24-24", 19_746)],
     ],
 )
 def test_families_are_built_by_their_widths(name, parameters):
@@ -76,13 +77,14 @@ def test_families_are_built_by_their_widths(name, parameters):
     assert name.endswith("-".join(map(str, widths)))
 
 
-def test_trimmed_networks_do_not_look_at_the_two_outer_rings():
+@pytest.mark.parametrize(("family", "rings"), [("trimmed", 2), ("boxed", 4)])
+def test_some_networks_do_not_look_at_the_outer_rings(family, rings):
     torch.manual_seed(0)
-    network, images = build_model("trimmed-4-4-4-4-4").eval(), torch.randn(3, 1, 28, 28)
+    network, images = build_model(f"{family}-4-4-4-4-4").eval(), torch.randn(3, 1, 28, 28)
     framed = images.clone()
-    framed[..., 2:26, 2:26] = 0
+    framed[..., rings : 28 - rings, rings : 28 - rings] = 0
     assert torch.equal(network(images), network(images - framed))
-    framed[..., 2, 2] = 5
+    framed[..., rings, rings] = 5
     assert not torch.equal(network(images), network(images - framed))
 
 

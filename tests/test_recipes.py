@@ -45,3 +45,15 @@ def test_our_recipes_can_be_built(name):
 def test_unknown_choices_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong.values()))):
         Recipe(model="mlp", **wrong)
+
+
+@pytest.mark.parametrize("augmentation", [None, "crop_and_rotate"])
+def test_only_an_affine_augmentation_fades(augmentation):
+    with pytest.raises(ValueError, match=f"can fade, not {augmentation!r}"):
+        Recipe(model="mlp", augmentation=augmentation, fading=True)
+
+
+@pytest.mark.parametrize("focus", [0, -0.5, 1.1])
+def test_focus_is_a_share(focus):
+    with pytest.raises(ValueError, match="focus must be above 0"):
+        Recipe(model="mlp", focus=focus)

@@ -15,6 +15,7 @@ from helpers.augmentation import AUGMENTATIONS
 from helpers.checkpoints import CheckpointError, read_checkpoint
 from helpers.data import Batches, Split
 from helpers.device import has_bfloat16
+from helpers.focus import Chooser
 from helpers.models import build_model
 from helpers.recipes import RECIPES, Recipe
 from helpers.training import Average, TrainingError, evaluate, fit, learning_rates
@@ -77,7 +78,7 @@ class StopOnce:
 
 
 ADAM = dataclasses.replace(QUICK, augmentation="stop", optimiser="adam", learning_rate=1e-3, decay_every=2)
-MODERN = {"schedule": "one_cycle", "nesterov": True, "precision": "bfloat16"}
+MODERN = {"schedule": "one_cycle", "nesterov": True, "precision": "bfloat16", "focus": 0.4, "epochs": 8}
 
 
 @pytest.mark.parametrize("at_batch", [3, 13, 20, 38])
@@ -270,6 +271,29 @@ def test_one_cycle_rises_to_its_peak_and_falls_to_nothing(stripes):
     assert ran == pytest.approx(learning_rates(recipe, 13)[::13])
 
 
+def test_a_schedule_counts_the_steps_that_focus_leaves(stripes):
+    by_epoch = dataclasses.replace(QUICK, epochs=4, focus=0.4, decay_every=2)
+    assert learning_rates(by_epoch, 10) == pytest.approx([0.05] * 14 + [0.005] * 8)
+    cycle = dataclasses.replace(QUICK, epochs=4, focus=0.4, schedule="one_cycle")
+    rates = learning_rates(cycle, 13)
+    assert len(rates) == 13 + 3 * 5 and rates[-1] < 1e-5
+    ran = [row["learning_rate"] for row in quick_fit(stripes, cycle).history]
+    assert ran == pytest.approx([rates[step] for step in (0, 13, 18, 23)])
+
+
+def test_an_image_that_stays_hard_is_in_every_epoch_and_easy_ones_take_turns(stripes, monkeypatch):
+    orders, choose = [], Chooser.choose
+    monkeypatch.setattr(Chooser, "choose", lambda self, count: orders.append(choose(self, count)) or orders[-1])
+    labels = stripes.labels.clone()
+    labels[333] = (labels[333] + 5) % 10
+    run = quick_fit(Split(stripes.images, labels), dataclasses.replace(QUICK, epochs=6, focus=0.4))
+    first, *others = orders
+    assert len(first) == 400 and [len(order) for order in others] == [5 * 32] * 5
+    assert all(333 in order and len(order.unique()) == len(order) for order in others)
+    assert len(torch.cat(others).unique()) > 300, "most are seen again"
+    assert run.history[-1]["train_accuracy"] < 1, "measured on what the epoch learnt from"
+
+
 def test_momentum_and_betas_reach_the_optimiser():
     sgd = dataclasses.replace(QUICK, nesterov=True)
     group = training.make_optimiser(sgd, nn.Linear(1, 1)).param_groups[0]
@@ -281,7 +305,7 @@ def test_momentum_and_betas_reach_the_optimiser():
 @pytest.mark.parametrize(("precision", "expected"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_precision_is_that_of_the_products_not_of_the_weights(stripes, precision, expected, monkeypatch):
     monkeypatch.setattr(training, "has_bfloat16", lambda device: True)
-    learner = training.Learner(dataclasses.replace(QUICK, precision=precision), 0, torch.device("cpu"), 13)
+    learner = training.Learner(dataclasses.replace(QUICK, precision=precision), 0, torch.device("cpu"), 400)
     seen = []
     learner.model.conv2.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     loss, _ = learner.step(stripes.images[:32, None] / 255, stripes.labels[:32])
@@ -290,14 +314,14 @@ def test_precision_is_that_of_the_products_not_of_the_weights(stripes, precision
 
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_layout_follows_the_recipe(channels_last):
-    learner = training.Learner(dataclasses.replace(QUICK, channels_last=channels_last), 0, torch.device("cpu"), 13)
+    learner = training.Learner(dataclasses.replace(QUICK, channels_last=channels_last), 0, torch.device("cpu"), 400)
     assert learner.model.conv2.weight.is_contiguous(memory_format=torch.channels_last) == channels_last
 
 
 def test_bfloat16_is_left_where_the_device_is_slow_at_it(stripes, monkeypatch):
     for capability, expected in (("AVX2", torch.float32), ("DEFAULT", torch.float32), ("AVX512", torch.bfloat16)):
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda answer=capability: answer)
-        learner = training.Learner(dataclasses.replace(QUICK, precision="bfloat16"), 0, torch.device("cpu"), 13)
+        learner = training.Learner(dataclasses.replace(QUICK, precision="bfloat16"), 0, torch.device("cpu"), 400)
         assert learner.step(stripes.images[:32, None] / 255, stripes.labels[:32])[1].dtype == expected
     for generation in (7, 8):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, answer=generation: (answer, 0))
@@ -307,14 +331,16 @@ def test_bfloat16_is_left_where_the_device_is_slow_at_it(stripes, monkeypatch):
 
 def test_a_fading_augmentation_weakens_in_the_second_half(stripes, monkeypatch):
     strengths = []
-    monkeypatch.setattr(
-        augmentation, "draw_affine", lambda images, strength: strengths.append(round(strength, 4)) or images
-    )
+
+    def spy(images, strength):
+        strengths.append(round(strength, 4))
+        return images
+
+    monkeypatch.setattr(augmentation, "draw_affine", spy)
+    monkeypatch.setitem(AUGMENTATIONS, "strong_affine", functools.partial(spy, strength=1.4))
     recipe = dataclasses.replace(QUICK, batch_size=400, epochs=4, augmentation="strong_affine")
     fit(dataclasses.replace(recipe, fading=True), stripes, None)
     assert strengths == [1.4, 1.4, 1.05, 0.35]
     strengths.clear()
     fit(recipe, stripes, None)
     assert strengths == [1.4] * 4
-    with pytest.raises(ValueError, match="'crop_and_rotate' comes in one strength only"):
-        fit(dataclasses.replace(recipe, augmentation="crop_and_rotate", fading=True), stripes, None)

@@ -68,7 +68,11 @@ class Batches:
         count = len(self.labels)
         order = torch.randperm(count) if self.shuffle else torch.arange(count)
         for index in order.to(self.labels.device).split(self.batch_size):
-            images = self.images[index].float() / 255
-            if self.augment is not None:
-                images = self.augment(images)
-            yield self.scale(images), self.labels[index]
+            yield self.take(index)
+
+    def take(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch of certain images: their places int64 (b,), on the batches' own device."""
+        images = self.images[index].float() / 255
+        if self.augment is not None:
+            images = self.augment(images)
+        return self.scale(images), self.labels[index]
