@@ -36,7 +36,8 @@ class Run:
         model: the network, with the weights of the last epoch.
         history: a dictionary per epoch: `epoch`, `train_loss`, `train_accuracy`, `validation_loss`,
             `validation_accuracy` (these two only where there are validation images), `learning_rate` (at its start)
-            and `seconds`.
+            and `seconds`. Training loss and accuracy are over the images that the epoch learnt from: hard ones above
+            all, with a recipe's `focus`.
     """
 
     recipe: Recipe
