@@ -68,10 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add(reproduce, "train recipes in full over several seeds, and record each run in data/results/")
     command.add_argument("names", nargs="*", metavar="RECIPE", help=f"{', '.join(ALL_RECIPES)}; all by default")
     command.add_argument("--seeds", nargs="+", type=whole, help="the recipe's own by default")
-    command = add(trial, "train on 55,000 images, measure on the 5,000 others, and keep a row in data/trials.csv")
-    command.add_argument("recipe", choices=ALL_RECIPES, metavar="RECIPE", help="to start from")
-    command.add_argument("changes", nargs="*", metavar="FIELD=VALUE", help="such as epochs=6 or augmentation=none")
-    command.add_argument("--seeds", nargs="+", type=whole, default=[0], help="(default: 0)")
+    add_changes(add(trial, "train on a part of the images, judge by the others, and keep a row in data/trials.csv"))
     command = add(bench, "measure how long recipes take, in turns")
     command.add_argument("--quick", action="store_true", help="extrapolate the slow ones from a few seconds each")
     add(table, "write the table of results into README.md, from the records")
@@ -88,6 +85,15 @@ def add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--batch-size", type=positive, help="images in a step")
     command.add_argument("--seed", type=whole, default=0, help="of weights, order and augmentation (default: 0)")
     command.add_argument("--folder", type=Path, help="for checkpoints and curves; below build/training/ by default")
+
+
+def add_changes(command: argparse.ArgumentParser) -> None:
+    """The arguments of `trial`."""
+    command.add_argument("recipe", choices=ALL_RECIPES, metavar="RECIPE", help="to start from")
+    command.add_argument("changes", nargs="*", metavar="FIELD=VALUE", help="such as epochs=6 or augmentation=none")
+    command.add_argument("--seeds", nargs="+", type=whole, default=[0], help="(default: 0)")
+    held_out = f"images to judge by, of the 60,000 (default: {trials.HELD_OUT:,})"
+    command.add_argument("--held-out", type=positive, default=trials.HELD_OUT, help=held_out)
 
 
 def whole(text: str) -> int:
@@ -224,12 +230,14 @@ def trial(options: argparse.Namespace) -> int:
     """`python -m helpers trial fast epochs=6 model=early_pool-16-24-24-32`."""
     try:
         recipe = change_recipe(ALL_RECIPES[options.recipe], options.changes)
+        if not 10 <= options.held_out <= 50_000:
+            raise ValueError(f"from 10 to 50,000 images can be held out, not {options.held_out:,}")
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     mnist = load_whole()
     for seed in options.seeds:
-        result = run_trial(recipe, mnist, seed)
+        result = run_trial(recipe, mnist, seed, options.held_out)
         add_trial(result, trials.TABLE)
         figures = f"{result['validation_accuracy']:.2%}, loss {result['validation_loss']:.4f}"
         print(f"seed {seed}: {figures}, {result['seconds']:.1f} s", flush=True)

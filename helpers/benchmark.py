@@ -138,7 +138,7 @@ def extrapolate(entry: Entry, train: Split, device: torch.device, part: float | 
     What is done once, such as moving the images, is in both of two measurements and drops out of their difference.
     """
     recipe, some_steps = ALL_RECIPES[entry.recipe], train_plainly if entry.plain else train_steps
-    epoch = -(-len(train) // recipe.batch_size)
+    epoch = recipe.steps_per_pass(len(train))
     time_steps(some_steps, recipe, train, device, FEW)  # the first time prepares much that is used again
     start = time_steps(some_steps, recipe, train, device, FEW)
     steps = epoch if part is None else min(epoch, max(2 * FEW, round(FEW * part / start)))

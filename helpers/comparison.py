@@ -61,7 +61,7 @@ def tabulate_runs(records: Iterable[Record]) -> pd.DataFrame:
 
 def _time_at_best(record: Record) -> float:
     recipe = Recipe(**record.settings)
-    whole = -(-record.images // recipe.batch_size)
+    whole = recipe.steps_per_pass(record.images)
     total, epochs = recipe.count_steps(whole), enumerate(record.history["seconds"])
     return min(seconds * total / recipe.steps_in_epoch(epoch, whole) for epoch, seconds in epochs)
 

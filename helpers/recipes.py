@@ -11,10 +11,10 @@ class Recipe:
 
     Attributes:
         model: a name from `models.MODELS`.
-        optimiser: "sgd" or "adam".
+        optimiser: "sgd", "adam" or "muon" (see `muon.Muon`).
         learning_rate: at the start; with "one_cycle", at its highest.
-        momentum: of SGD.
-        nesterov: whether SGD looks ahead along its momentum.
+        momentum: of SGD and Muon.
+        nesterov: whether SGD looks ahead along its momentum, as Muon always does.
         betas: of Adam.
         batch_size: images per step.
         epochs: passes over the training images.
@@ -72,6 +72,10 @@ class Recipe:
         """Whether the schedule moves after each step rather than after each epoch."""
         return self.schedule == "one_cycle" or self.decay_unit == "step"
 
+    def steps_per_pass(self, images: int) -> int:
+        """Steps of one pass over so many images."""
+        return -(-images // self.batch_size)
+
     def steps_in_epoch(self, epoch: int, whole: int) -> int:
         """Steps of an epoch, counted from 0, where one pass over all training images takes `whole`."""
         return max(1, round(self.focus * whole)) if epoch else whole
@@ -86,7 +90,7 @@ class Recipe:
 
 
 CHOICES = {
-    "optimiser": ("sgd", "adam"),
+    "optimiser": ("sgd", "adam", "muon"),
     "schedule": ("steps", "one_cycle"),
     "decay_unit": ("epoch", "step"),
     "precision": ("float32", "bfloat16"),

@@ -20,6 +20,7 @@ from helpers.device import device as pick_device
 from helpers.device import has_bfloat16
 from helpers.focus import Chooser
 from helpers.models import build_model
+from helpers.muon import Muon
 from helpers.recipes import Recipe
 
 EVALUATION_BATCH = 1_000
@@ -67,7 +68,7 @@ class Learner:
         self.recipe = recipe
         self.model = _place(build_model(recipe.model), recipe, device)
         self.optimiser = make_optimiser(recipe, self.model)
-        self.scheduler = make_scheduler(recipe, self.optimiser, -(-count // recipe.batch_size))
+        self.scheduler = make_scheduler(recipe, self.optimiser, recipe.steps_per_pass(count))
         self.chooser = Chooser(count, device)
         quick = recipe.precision == "bfloat16" and has_bfloat16(device)
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=quick)
@@ -192,6 +193,8 @@ def make_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     weights, rate = model.parameters(), recipe.learning_rate
     if recipe.optimiser == "adam":
         return torch.optim.Adam(weights, lr=rate, betas=recipe.betas)
+    if recipe.optimiser == "muon":
+        return Muon(weights, lr=rate, momentum=recipe.momentum)
     return torch.optim.SGD(weights, lr=rate, momentum=recipe.momentum, nesterov=recipe.nesterov)
 
 

@@ -78,11 +78,12 @@ class StopOnce:
 
 
 ADAM = dataclasses.replace(QUICK, augmentation="stop", optimiser="adam", learning_rate=1e-3, decay_every=2)
-MODERN = {"schedule": "one_cycle", "nesterov": True, "precision": "bfloat16", "focus": 0.4, "epochs": 8}
+CYCLE = {"schedule": "one_cycle", "precision": "bfloat16", "focus": 0.4, "epochs": 8}
+MODERN = dataclasses.replace(QUICK, augmentation="stop", optimiser="muon", **CYCLE)
 
 
 @pytest.mark.parametrize("at_batch", [3, 13, 20, 38])
-@pytest.mark.parametrize("recipe", [ADAM, dataclasses.replace(QUICK, augmentation="stop", **MODERN)])
+@pytest.mark.parametrize("recipe", [ADAM, MODERN])
 def test_interrupted_and_resumed_ends_in_the_same_weights(stripes, tmp_path, monkeypatch, at_batch, recipe):
     monkeypatch.setitem(AUGMENTATIONS, "stop", StopOnce(at_batch))
     with pytest.raises(KeyboardInterrupt):
@@ -226,7 +227,7 @@ def test_both_splits_reach_the_network_in_the_scaling_of_the_recipe(stripes, mon
     assert made == pytest.approx([expected, expected], rel=1e-4)
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "muon"])
 def test_optimiser_and_schedule_follow_the_recipe(optimiser):
     recipe = dataclasses.replace(QUICK, optimiser=optimiser, learning_rate=0.007, decay_every=2, decay_factor=0.5)
     assert training.make_optimiser(recipe, nn.Linear(1, 1)).param_groups[0]["lr"] == 0.007

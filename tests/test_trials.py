@@ -60,12 +60,14 @@ def test_a_trial_learns_from_some_images_and_looks_at_the_others_once(mnist, mon
     monkeypatch.setattr(
         trials, "predict", lambda model, split, **options: looked.append(split) or predict(model, split, **options)
     )
-    result = run_trial(SMALL, mnist, seed=3)
-    train, validation = split_train_validation(mnist.train_images, mnist.train_labels)
+    result = run_trial(SMALL, mnist, seed=3, held_out=80)
+    images, labels = mnist.train_images, mnist.train_labels
+    train, validation = split_train_validation(images, labels, share=80 / len(labels))
     ((learnt, watched),) = seen
-    assert watched is None and learnt.images.equal(train.images) and len(validation) > 0
+    assert watched is None and learnt.images.equal(train.images) and len(validation) == 80
     assert len(looked) == 1 and looked[0].images.equal(validation.images)
-    assert result["seed"] == 3 and result["parameters"] == 44_426 and result["model"] == "lenet5"
+    assert result["seed"] == 3 and result["held_out"] == 80
+    assert result["parameters"] == 44_426 and result["model"] == "lenet5"
     assert result["validation_loss"] > 0 and result["seconds"] >= 0
 
 
@@ -87,8 +89,10 @@ def test_command(mnist, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(trials, "TABLE", tmp_path / "trials.csv")
     monkeypatch.setattr(commands.data, "load_mnist", lambda: mnist)
     monkeypatch.setitem(ALL_RECIPES, "quick", SMALL)
-    assert commands.main(["trial", "quick", "batch_size=64", "--seeds", "0", "1"]) == 0
+    assert commands.main(["trial", "quick", "batch_size=64", "--seeds", "0", "1", "--held-out", "40"]) == 0
     table = pd.read_csv(tmp_path / "trials.csv")
     assert table["seed"].tolist() == [0, 1] and table["batch_size"].tolist() == [64, 64]
+    assert table["held_out"].tolist() == [40, 40]
     assert "seed 1: " in capsys.readouterr().out
     assert commands.main(["trial", "quick", "epochs=x"]) == 2 and "epochs" in capsys.readouterr().err
+    assert commands.main(["trial", "quick", "--held-out", "60000"]) == 2 and "50,000" in capsys.readouterr().err
