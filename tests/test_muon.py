@@ -21,10 +21,10 @@ def test_no_gradient_no_step():
     assert not orthogonalise(torch.zeros(3, 4)).any()
 
 
-def make_weights():
+def make_weights(shape=(4,)):
     torch.manual_seed(1)
-    kernel, bias = nn.Parameter(torch.randn(4, 2, 3, 3)), nn.Parameter(torch.randn(4))
-    return kernel, bias, Muon([kernel, bias], lr=0.1, momentum=0.6)
+    kernel, other = nn.Parameter(torch.randn(4, 2, 3, 3)), nn.Parameter(torch.randn(shape))
+    return kernel, other, Muon([kernel, other], lr=0.1, momentum=0.6)
 
 
 def test_kernels_take_an_orthogonal_step():
@@ -35,15 +35,16 @@ def test_kernels_take_an_orthogonal_step():
     assert torch.allclose(kernel, before - 0.1 * orthogonalise(kernel.grad.flatten(1)).view_as(kernel), atol=1e-6)
 
 
-def test_everything_else_takes_the_steps_of_nesterov_sgd():
-    _, bias, optimiser = make_weights()
-    twin = nn.Parameter(bias.detach().clone())
+@pytest.mark.parametrize("shape", [(4,), (10, 4)])
+def test_everything_else_takes_the_steps_of_nesterov_sgd(shape):
+    _, other, optimiser = make_weights(shape)
+    twin = nn.Parameter(other.detach().clone())
     expected = torch.optim.SGD([twin], lr=OTHERS * 0.1, momentum=0.6, nesterov=True)
     for _ in range(3):
-        bias.grad = twin.grad = torch.randn(4)
+        other.grad = twin.grad = torch.randn(shape)
         optimiser.step()
         expected.step()
-    assert torch.allclose(bias, twin, atol=1e-6)
+    assert torch.allclose(other, twin, atol=1e-6)
 
 
 def test_kernels_keep_their_momentum():
@@ -57,7 +58,7 @@ def test_kernels_keep_their_momentum():
 
 
 def test_weights_without_a_gradient_stay():
-    kernel, bias, optimiser = make_weights()
-    before, bias.grad = kernel.detach().clone(), torch.ones(4)
+    kernel, other, optimiser = make_weights()
+    before, other.grad = kernel.detach().clone(), torch.ones(4)
     optimiser.step()
     assert torch.equal(kernel, before)

@@ -17,6 +17,7 @@ from helpers.data import Batches, Split
 from helpers.device import has_bfloat16
 from helpers.focus import Chooser
 from helpers.models import build_model
+from helpers.muon import Muon
 from helpers.recipes import RECIPES, Recipe
 from helpers.training import Average, TrainingError, evaluate, fit, learning_rates
 
@@ -227,10 +228,12 @@ def test_both_splits_reach_the_network_in_the_scaling_of_the_recipe(stripes, mon
     assert made == pytest.approx([expected, expected], rel=1e-4)
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adam", "muon"])
-def test_optimiser_and_schedule_follow_the_recipe(optimiser):
+@pytest.mark.parametrize(("optimiser", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("muon", Muon)])
+def test_optimiser_and_schedule_follow_the_recipe(optimiser, kind):
     recipe = dataclasses.replace(QUICK, optimiser=optimiser, learning_rate=0.007, decay_every=2, decay_factor=0.5)
-    assert training.make_optimiser(recipe, nn.Linear(1, 1)).param_groups[0]["lr"] == 0.007
+    made = training.make_optimiser(recipe, nn.Linear(1, 1))
+    assert type(made) is kind and made.param_groups[0]["lr"] == 0.007
+    assert optimiser == "adam" or made.param_groups[0]["momentum"] == 0.9
     assert learning_rates(dataclasses.replace(recipe, epochs=5), 1) == [0.007, 0.007, 0.0035, 0.0035, 0.00175]
 
 
