@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-# A polynomial a·s + b·s³ + c·s⁵ whose repetition brings every singular value s between 0 and 1 close to 1, within
-# about 0.7 to 1.2, and does so in few rounds; from K. Jordan and others, "Muon" (2024), kellerjordan.github.io.
+# A polynomial a·s + b·s³ + c·s⁵ whose repetition brings singular values s of at most 1, but for tiny ones, to about
+# 0.7 to 1.2, and does so in few rounds; from K. Jordan and others, "Muon" (2024), kellerjordan.github.io/posts/muon.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ROUNDS = 5
 # What is no kernel, batch norm and the last layer, learns by plain momentum at so many times the learning rate.
