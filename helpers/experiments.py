@@ -31,7 +31,7 @@ _SMALL = Recipe(
     precision="bfloat16",
 )
 _LONG = replace(_SMALL, epochs=40, focus=0.5, augmentation="affine", fading=True)
-_FAST = replace(_LONG, optimiser="muon", learning_rate=0.1, momentum=0.6, warm_up=0.2, epochs=4, focus=0.3)
+_FAST = replace(_LONG, optimiser="muon", learning_rate=0.1, momentum=0.6, warm_up=0.2, epochs=5, focus=0.3)
 OURS = {
     "sprint": replace(
         _FAST, model="trimmed-8-8-16-32", learning_rate=0.3, epochs=1, focus=1.0, augmentation=None, fading=False

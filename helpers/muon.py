@@ -16,14 +16,18 @@ OTHERS = 4.0
 def orthogonalise(matrix: torch.Tensor) -> torch.Tensor:
     """The matrix (r, c) with its singular values pulled to about 1, and its directions kept (Newton–Schulz).
 
-    Nothing but products of matrices, which every device is good at.
+    Each round multiplies the matrix from the left by `factor`, the same polynomial for every direction. Products of small
+    squares tell what all rounds together do, so the matrix itself is multiplied once.
     """
     wide = matrix if len(matrix) <= matrix.shape[1] else matrix.T
     wide = wide / (wide.norm() + 1e-7)
     a, b, c = COEFFICIENTS
+    square, turn = wide @ wide.T, torch.eye(len(wide), device=wide.device)
+    identity = turn
     for _ in range(ROUNDS):
-        square = wide @ wide.T
-        wide = a * wide + (b * square + c * square @ square) @ wide
+        factor = a * identity + b * square + c * square @ square
+        square, turn = factor @ square @ factor, factor @ turn
+    wide = turn @ wide
     return wide if len(matrix) <= matrix.shape[1] else wide.T
 
 
@@ -57,7 +61,7 @@ class Muon(torch.optim.Optimizer):
         if not state:
             state["momentum"] = torch.zeros_like(weight)
         state["momentum"].mul_(momentum).add_(weight.grad)
-        direction = weight.grad + momentum * state["momentum"]
+        direction = weight.grad.add(state["momentum"], alpha=momentum)
         if weight.ndim < 4:
             weight.add_(direction, alpha=-OTHERS * lr)
             return
