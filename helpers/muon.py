@@ -16,8 +16,8 @@ OTHERS = 4.0
 def orthogonalise(matrix: torch.Tensor) -> torch.Tensor:
     """The matrix (r, c) with its singular values pulled to about 1, and its directions kept (Newton–Schulz).
 
-    Each round multiplies the matrix from the left by `factor`, the same polynomial for every direction. Products of small
-    squares tell what all rounds together do, so the matrix itself is multiplied once.
+    Each round multiplies the matrix from the left by a small square, `factor`. The product of all of these is found
+    first, so that the matrix itself is multiplied once only.
     """
     wide = matrix if len(matrix) <= matrix.shape[1] else matrix.T
     wide = wide / (wide.norm() + 1e-7)
