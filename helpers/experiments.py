@@ -31,12 +31,10 @@ _SMALL = Recipe(
     precision="bfloat16",
 )
 _LONG = replace(_SMALL, epochs=40, focus=0.5, augmentation="affine", fading=True)
-_FAST = replace(_LONG, optimiser="muon", learning_rate=0.1, momentum=0.6, warm_up=0.2, epochs=5, focus=0.3)
+_MUON = {"optimiser": "muon", "learning_rate": 0.1, "momentum": 0.6, "warm_up": 0.2}
 OURS = {
-    "sprint": replace(
-        _FAST, model="trimmed-8-8-16-32", learning_rate=0.3, epochs=1, focus=1.0, augmentation=None, fading=False
-    ),
-    "fast": replace(_FAST, model="trimmed-16-16-32-64-64"),
+    "sprint": replace(_SMALL, model="trimmed-16-16-16-32", epochs=1, augmentation=None),
+    "fast": replace(_LONG, model="trimmed-16-16-32-64-64", epochs=5, focus=0.3, **_MUON),
     "small_1k": _SMALL,
     "small_2k": replace(_SMALL, model="separable-8-16-20-20"),
     "small_8k": replace(_LONG, model="paired-8-8-16-16-16"),
