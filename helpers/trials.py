@@ -10,6 +10,7 @@ import pandas as pd
 from helpers.augmentation import AUGMENTATIONS
 from helpers.data import Mnist, split_train_validation
 from helpers.data.batches import SCALINGS
+from helpers.data.splits import VALIDATION_SHARE
 from helpers.device import device
 from helpers.evaluation import predict
 from helpers.models import build_model, count_parameters
@@ -17,7 +18,7 @@ from helpers.recipes import Recipe
 from helpers.records import replace_text
 from helpers.training import fit
 
-HELD_OUT = 5_000
+HELD_OUT = round(60_000 * VALIDATION_SHARE)
 TABLE = Path(__file__).resolve().parents[1] / "data" / "trials.csv"
 SWITCHES = {"true": True, "false": False}
 NAMES = {"augmentation": [None, *AUGMENTATIONS], "scaling": list(SCALINGS)}
@@ -60,7 +61,7 @@ def _read_value(text: str, hint: type) -> object:
     return SWITCHES[text] if hint is bool else hint(text)
 
 
-def run_trial(recipe: Recipe, mnist: Mnist, seed: int, held_out: int = HELD_OUT) -> dict:
+def run_trial(recipe: Recipe, mnist: Mnist, seed: int, held_out: int) -> dict:
     """Train on all images but those held out, and look at these once, at the end; the test images stay away.
 
     Args:
