@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+import torch
 
 from helpers import __main__ as commands
 from helpers import trials
@@ -69,6 +70,11 @@ def test_a_trial_learns_from_some_images_and_looks_at_the_others_once(mnist, mon
     assert result["seed"] == 3 and result["held_out"] == 80
     assert result["parameters"] == 44_426 and result["model"] == "lenet5"
     assert result["validation_loss"] > 0 and result["seconds"] >= 0
+
+
+def test_the_validation_images_of_the_course_judge_unless_told():
+    labels = torch.arange(60_000) % 10
+    assert len(split_train_validation(labels, labels)[1]) == trials.HELD_OUT
 
 
 def test_rows_add_up_and_a_failed_one_leaves_the_table(tmp_path, monkeypatch):
