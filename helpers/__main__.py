@@ -11,16 +11,16 @@ import pandas as pd
 
 from helpers import benchmark, data, plotting, trials
 from helpers.benchmark import run_benchmark, tabulate_benchmark
-from helpers.checkpoints import CheckpointError, load_network
+from helpers.checkpoints import load_network
 from helpers.data import DataError, Mnist, Split
 from helpers.device import device
 from helpers.evaluation import predict, wilson_interval
 from helpers.experiments import ALL_RECIPES
+from helpers.files import FileError, replace_text
 from helpers.models import MODELS, build_model, count_multiply_adds, print_summary
 from helpers.receptive_field import receptive_field_table
 from helpers.recipes import Recipe
-from helpers.records import RecordError, replace_text
-from helpers.reproduction import list_runs, reproduce_all
+from helpers.reproduction import list_runs, load_teachers, reproduce_all
 from helpers.results_table import update_readme
 from helpers.training import Run, TrainingError, fit
 from helpers.trials import add_trial, change_recipe, run_trial
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (DataError, CheckpointError, RecordError, TrainingError, OSError) as error:
+    except (FileError, TrainingError, OSError) as error:
         return report([error])
     except KeyboardInterrupt:
         resumes = options.run in (train, reproduce)
@@ -156,7 +156,10 @@ def train(options: argparse.Namespace) -> int:
     folder = options.folder or name_folder(options.recipe, options.seed, changes)
     mnist = load()
     splits = data.split_train_validation(mnist.train_images, mnist.train_labels)
-    run = fit(recipe, *splits, seed=options.seed, folder=folder)
+    teachers = load_teachers(recipe)
+    if teachers:
+        print("its teachers have learnt from the validation images too, so the validation accuracy will be too high")
+    run = fit(recipe, *splits, seed=options.seed, folder=folder, teachers=teachers)
     save_curves(run, folder / "curves.png")
     print(f"validation accuracy at the last epoch: {run.history[-1]['validation_accuracy']:.2%}")
     print(f"curves are in {folder / 'curves.png'}")

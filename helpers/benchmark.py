@@ -123,10 +123,22 @@ ENTRIES = (
 ROUNDS, QUICK_SECONDS, FEW = 3, 4.0, 3
 
 
+def order_entries(quick: bool) -> list[Entry]:
+    """A round: the short entries, which a slow moment of the machine can spoil, come before each of the long ones.
+
+    Args:
+        quick: whether they come once only.
+    """
+    short, long = ([entry for entry in ENTRIES if entry.whole is whole] for whole in (True, False))
+    return [*short, *long] if quick else [entry for last in long for entry in (*short, last)]
+
+
 def train_whole(name: str, mnist: Mnist, device: torch.device, seed: int) -> tuple[float, float]:
     """Train a recipe to its end on all training images; returns its seconds and its test accuracy."""
-    recipe, started = ALL_RECIPES[name], time.perf_counter()
-    run = fit(recipe, Split(mnist.train_images, mnist.train_labels), None, seed=seed, device=device)
+    recipe, train = ALL_RECIPES[name], Split(mnist.train_images, mnist.train_labels)
+    time_steps(train_steps, recipe, train, device, FEW)  # the first time prepares much that is used again
+    started = time.perf_counter()
+    run = fit(recipe, train, None, seed=seed, device=device)
     seconds = time.perf_counter() - started
     test = Split(mnist.test_images, mnist.test_labels)
     return seconds, predict(run.model, test, device=device, scaling=recipe.scaling).accuracy
@@ -138,12 +150,12 @@ def extrapolate(entry: Entry, train: Split, device: torch.device, part: float | 
     What is done once, such as moving the images, is in both of two measurements and drops out of their difference.
     """
     recipe, some_steps = ALL_RECIPES[entry.recipe], train_plainly if entry.plain else train_steps
-    epoch = recipe.steps_per_pass(len(train))
-    time_steps(some_steps, recipe, train, device, FEW)  # the first time prepares much that is used again
+    epoch = recipe.steps_in_epoch(0, len(train))
+    time_steps(some_steps, recipe, train, device, FEW)  # as in `train_whole`
     start = time_steps(some_steps, recipe, train, device, FEW)
     steps = epoch if part is None else min(epoch, max(2 * FEW, round(FEW * part / start)))
     seconds = time_steps(some_steps, recipe, train, device, steps)
-    return (seconds - start) / (steps - FEW) * recipe.count_steps(epoch)
+    return (seconds - start) / (steps - FEW) * recipe.count_steps(len(train))
 
 
 def time_steps(some_steps: Callable, recipe: Recipe, train: Split, device: torch.device, steps: int) -> float:
@@ -157,27 +169,29 @@ def time_steps(some_steps: Callable, recipe: Recipe, train: Split, device: torch
 def run_benchmark(mnist: Mnist, device: torch.device, *, quick: bool = False) -> dict:
     """Every entry in each of several rounds, so that a slow minute of the machine hits all of them alike.
 
+    What is trained whole has another seed each time.
+
     Returns:
         What can be kept as JSON: `device`, `versions`, `quick` and `rounds`, a list of dictionaries with `entry`,
         `seconds` and `accuracy`.
     """
     train, part, measured = Split(mnist.train_images, mnist.train_labels), QUICK_SECONDS if quick else None, []
-    with tqdm(total=ROUNDS * len(ENTRIES), unit="run") as bar:
-        for number, entry in itertools.product(range(ROUNDS), ENTRIES):
+    seeds = {entry: itertools.count() for entry in ENTRIES}
+    with tqdm(ROUNDS * order_entries(quick), unit="run") as bar:
+        for entry in bar:
             bar.set_description(entry.name)
             if entry.whole:
-                seconds, accuracy = train_whole(entry.recipe, mnist, device, number)
+                seconds, accuracy = train_whole(entry.recipe, mnist, device, next(seeds[entry]))
             else:
                 seconds, accuracy = extrapolate(entry, train, device, part), None
             measured.append({"entry": entry.name, "seconds": seconds, "accuracy": accuracy})
-            bar.update()
     return {"device": describe_device(device), "versions": list_versions(), "quick": quick, "rounds": measured}
 
 
 def tabulate_benchmark(result: dict) -> pd.DataFrame:
-    """A row per entry: median, fastest and slowest `seconds`, the mean accuracy, and how many times `fast` that is."""
+    """A row per entry: runs, median, fastest and slowest seconds, mean accuracy, and how many times `fast` it is."""
     rounds = pd.DataFrame(result["rounds"]).groupby("entry", sort=False)
-    table = rounds["seconds"].agg(["median", "min", "max"])
+    table = rounds["seconds"].agg(runs="count", median="median", min="min", max="max")
     table["accuracy"] = rounds["accuracy"].mean()
     for name in ("fast", "sprint"):
         table[f"times {name}"] = table["median"] / table.loc[name, "median"]

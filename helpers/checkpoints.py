@@ -1,21 +1,17 @@
 """Files that hold a network's weights: written whole or not at all, read without trusting them."""
 
-import contextlib
-import os
 import zipfile
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from helpers.files import FileError, replace_file
 from helpers.models import build_model
 
 
-class CheckpointError(Exception):
-    """A checkpoint cannot be used: says which file, what is wrong with it and what to do."""
-
-    def __init__(self, path: Path | str, problem: str, remedy: str):
-        super().__init__(f"{path}: {problem}. {remedy}.")
+class CheckpointError(FileError):
+    """A checkpoint cannot be used or written."""
 
 
 def write_checkpoint(path: Path | str, content: dict) -> None:
@@ -25,17 +21,13 @@ def write_checkpoint(path: Path | str, content: dict) -> None:
         CheckpointError: the file cannot be written; an older one of that name stays as it was.
     """
     path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:  # given a path, torch would write its name into the file
+        # Given a path rather than a file, torch would write its name into the content.
+        with replace_file(path) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
-        temporary.replace(path)
     except (OSError, RuntimeError) as error:
         raise CheckpointError(path, f"cannot be written ({error})", "Free some space or name another folder") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path | str) -> dict:

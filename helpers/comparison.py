@@ -61,9 +61,8 @@ def tabulate_runs(records: Iterable[Record]) -> pd.DataFrame:
 
 def _time_at_best(record: Record) -> float:
     recipe = Recipe(**record.settings)
-    whole = recipe.steps_per_pass(record.images)
-    total, epochs = recipe.count_steps(whole), enumerate(record.history["seconds"])
-    return min(seconds * total / recipe.steps_in_epoch(epoch, whole) for epoch, seconds in epochs)
+    total, epochs = recipe.count_steps(record.images), enumerate(record.history["seconds"])
+    return min(seconds * total / recipe.steps_in_epoch(epoch, record.images) for epoch, seconds in epochs)
 
 
 def summarise(records: Iterable[Record], confidence: float = 0.95) -> pd.DataFrame:

@@ -32,13 +32,17 @@ _SMALL = Recipe(
 )
 _LONG = replace(_SMALL, epochs=40, focus=0.5, augmentation="affine", fading=True)
 _MUON = {"optimiser": "muon", "learning_rate": 0.1, "momentum": 0.6, "warm_up": 0.2}
+_SMALL_20K = replace(_LONG, model="paired-12-16-20-24-32")
+_BEST = replace(_LONG, model="paired-16-32-64-64-128-128", epochs=30, augmentation="strong_affine")
 OURS = {
     "sprint": replace(_SMALL, model="trimmed-16-16-16-32", epochs=1, augmentation=None),
     "fast": replace(_LONG, model="trimmed-16-16-32-64-64", epochs=5, focus=0.3, **_MUON),
     "small_1k": _SMALL,
     "small_2k": replace(_SMALL, model="separable-8-16-20-20"),
     "small_8k": replace(_LONG, model="paired-8-8-16-16-16"),
-    "small_20k": replace(_LONG, model="paired-12-16-20-24-32"),
-    "best": replace(_LONG, model="paired-16-32-64-64-128-128", epochs=30, augmentation="strong_affine"),
+    "small_20k": _SMALL_20K,
+    "small_20k_taught": replace(_SMALL_20K, teacher="best"),
+    "best": _BEST,
+    "best_taught": replace(_BEST, epochs=20, teacher="best"),
 }
 ALL_RECIPES = RECIPES | EXPERIMENTS | OURS

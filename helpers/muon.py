@@ -19,16 +19,17 @@ def orthogonalise(matrix: torch.Tensor) -> torch.Tensor:
     Each round multiplies the matrix from the left by a small square, `factor`. The product of all of these is found
     first, so that the matrix itself is multiplied once only.
     """
-    wide = matrix if len(matrix) <= matrix.shape[1] else matrix.T
-    wide = wide / (wide.norm() + 1e-7)
+    rows, columns = matrix.shape
+    if rows > columns:
+        return orthogonalise(matrix.T).T
+    matrix = matrix / (matrix.norm() + 1e-7)
     a, b, c = COEFFICIENTS
-    square, turn = wide @ wide.T, torch.eye(len(wide), device=wide.device)
-    identity = turn
+    identity = turn = torch.eye(rows, device=matrix.device)
+    square = matrix @ matrix.T
     for _ in range(ROUNDS):
         factor = a * identity + b * square + c * square @ square
         square, turn = factor @ square @ factor, factor @ turn
-    wide = turn @ wide
-    return wide if len(matrix) <= matrix.shape[1] else wide.T
+    return turn @ matrix
 
 
 class Muon(torch.optim.Optimizer):

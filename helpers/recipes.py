@@ -1,5 +1,6 @@
 """Each training recipe as data: what to train, on what, for how long and with which steps."""
 
+import math
 from dataclasses import dataclass
 
 from helpers.augmentation import AFFINE_STRENGTHS
@@ -28,6 +29,7 @@ class Recipe:
         decay_every: the learning rate is multiplied by `decay_factor` each time so many of `decay_unit` have
             passed; None keeps it constant.
         decay_unit: "epoch" or "step".
+        teacher: a recipe whose trained networks teach this one (see `distillation.Teachers`), or None.
         softmax_before_loss: whether probabilities are fed to the cross-entropy as if they were logits.
         precision: "float32", or "bfloat16" for the products of convolutions and linear layers, on devices that are
             quick at it.
@@ -51,6 +53,7 @@ class Recipe:
     decay_every: int | None = None
     decay_factor: float = 0.1
     decay_unit: str = "epoch"
+    teacher: str | None = None
     softmax_before_loss: bool = False
     precision: str = "float32"
     channels_last: bool = True
@@ -72,17 +75,14 @@ class Recipe:
         """Whether the schedule moves after each step rather than after each epoch."""
         return self.schedule == "one_cycle" or self.decay_unit == "step"
 
-    def steps_per_pass(self, images: int) -> int:
-        """Steps of one pass over so many images."""
-        return -(-images // self.batch_size)
-
-    def steps_in_epoch(self, epoch: int, whole: int) -> int:
-        """Steps of an epoch, counted from 0, where one pass over all training images takes `whole`."""
+    def steps_in_epoch(self, epoch: int, images: int) -> int:
+        """Steps of an epoch, counted from 0, with so many training images; the first passes over all of them."""
+        whole = math.ceil(images / self.batch_size)
         return max(1, round(self.focus * whole)) if epoch else whole
 
-    def count_steps(self, whole: int, epochs: int | None = None) -> int:
-        """Steps of the first so many epochs, by default all, where one pass over all images takes `whole`."""
-        return sum(self.steps_in_epoch(epoch, whole) for epoch in range(self.epochs if epochs is None else epochs))
+    def count_steps(self, images: int, epochs: int | None = None) -> int:
+        """Steps of the first so many epochs, by default all, with so many training images."""
+        return sum(self.steps_in_epoch(epoch, images) for epoch in range(self.epochs if epochs is None else epochs))
 
     def share_augmentation(self, epoch: int) -> float:
         """The share of its strength that the augmentation has in an epoch, counted from 0."""

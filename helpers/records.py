@@ -1,11 +1,9 @@
 """What a finished run measured: one small JSON file a run, written whole or not at all."""
 
 import base64
-import contextlib
 import dataclasses
 import json
 import math
-import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import torch
 
 from helpers.evaluation import Predictions
 from helpers.experiments import ALL_RECIPES
+from helpers.files import FileError, replace_text
 from helpers.models import count_parameters
 from helpers.recipes import Recipe
 from helpers.training import Run
@@ -23,11 +22,8 @@ from helpers.training import Run
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "results"
 
 
-class RecordError(Exception):
-    """A record cannot be used or written: says which file, what is wrong with it and what to do."""
-
-    def __init__(self, path: Path | str, problem: str, remedy: str):
-        super().__init__(f"{path}: {problem}. {remedy}.")
+class RecordError(FileError):
+    """A record cannot be used or written."""
 
 
 @dataclass(frozen=True)
@@ -138,21 +134,6 @@ def write_record(record: Record, folder: Path = FOLDER) -> Path:
     except OSError as error:
         raise RecordError(path, f"cannot be written ({error})", "Free some space and run the command again") from error
     return path
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a text under a temporary name, then rename it; nothing is left behind where that fails.
-
-    Raises:
-        OSError: it cannot be written; an older file of that name stays as it was.
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def read_record(path: Path | str) -> Record:

@@ -4,12 +4,16 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from torch import nn
+
 from helpers import records
-from helpers.checkpoints import CheckpointError
+from helpers.checkpoints import load_network
 from helpers.data import Mnist, Split
 from helpers.device import device
 from helpers.evaluation import predict
 from helpers.experiments import ALL_RECIPES, OURS
+from helpers.files import FileError
+from helpers.recipes import Recipe
 from helpers.records import Record, RecordError, find_path, make_record, read_record, read_records, write_record
 from helpers.training import TrainingError, fit, save_network
 
@@ -22,7 +26,7 @@ SEEDS = {name: range(REPETITIONS.get(name, 5)) for name in ALL_RECIPES}
 
 
 def list_runs(names: Iterable[str] = (), seeds: Iterable[int] | None = None) -> list[tuple[str, int]]:
-    """Pairs of recipe and seed, the first seed of each recipe before the second.
+    """Pairs of recipe and seed, the first seed of each recipe before the second, and recipes with a teacher last.
 
     Args:
         names: of recipes; all of them where none is given.
@@ -30,7 +34,7 @@ def list_runs(names: Iterable[str] = (), seeds: Iterable[int] | None = None) -> 
     """
     runs = {(name, seed) for name in names or ALL_RECIPES for seed in (SEEDS[name] if seeds is None else seeds)}
     order = list(ALL_RECIPES)
-    return sorted(runs, key=lambda run: (run[1], order.index(run[0])))
+    return sorted(runs, key=lambda run: (ALL_RECIPES[run[0]].teacher is not None, run[1], order.index(run[0])))
 
 
 def find_missing(
@@ -74,13 +78,15 @@ def reproduce(
         networks: keeps the trained networks of the recipes in `KEPT`.
 
     Raises:
-        CheckpointError: its checkpoint is damaged, of another run, or cannot be written.
+        CheckpointError: its checkpoint is damaged, of another run, or cannot be written; or a teacher is missing.
         TrainingError: the loss is not a number any more.
         RecordError: the record cannot be written.
     """
     train, test = Split(mnist.train_images, mnist.train_labels), Split(mnist.test_images, mnist.test_labels)
     checkpoints = unfinished / f"{name}-{seed}"
-    run = fit(ALL_RECIPES[name], train, None if name in OURS else test, seed=seed, folder=checkpoints)
+    recipe, looked_at = ALL_RECIPES[name], None if name in OURS else test
+    teachers = load_teachers(recipe, networks)
+    run = fit(recipe, train, looked_at, seed=seed, folder=checkpoints, teachers=teachers)
     predictions = predict(run.model, test, device=device(), scaling=run.recipe.scaling)
     record = make_record(name, run, predictions, len(train), held_out="test")
     if name in KEPT:
@@ -88,6 +94,19 @@ def reproduce(
     write_record(record, folder)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return record
+
+
+def load_teachers(recipe: Recipe, networks: Path = NETWORKS) -> list[nn.Module]:
+    """The kept networks of the recipe's teacher; none where it has no teacher.
+
+    They have learnt from all training images, so no image that is held out of those tells how good a student is.
+
+    Raises:
+        CheckpointError: one of them is missing or damaged.
+    """
+    if recipe.teacher is None:
+        return []
+    return [load_network(networks / f"{recipe.teacher}-{seed}.pt")[0] for seed in SEEDS[recipe.teacher]]
 
 
 def reproduce_all(
@@ -108,7 +127,7 @@ def reproduce_all(
         print(f"{number + 1}/{len(missing)}: {name}, seed {seed}; {left}", flush=True)
         try:
             record = reproduce(name, seed, mnist, folder=folder, unfinished=unfinished)
-        except (CheckpointError, TrainingError, RecordError) as error:
+        except (FileError, TrainingError) as error:
             errors.append(error)
             print(f"{name}, seed {seed} failed: {error}", flush=True)
         else:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from helpers.checkpoints import CheckpointError, read_checkpoint, write_checkpoi
 from helpers.data import Batches, Split
 from helpers.device import device as pick_device
 from helpers.device import has_bfloat16
+from helpers.distillation import SHARE, Teachers
 from helpers.focus import Chooser
 from helpers.models import build_model
 from helpers.muon import Muon
@@ -38,7 +40,7 @@ class Run:
         history: a dictionary per epoch: `epoch`, `train_loss`, `train_accuracy`, `validation_loss`,
             `validation_accuracy` (these two only where there are validation images), `learning_rate` (at its start)
             and `seconds`. Training loss and accuracy are over the images that the epoch learnt from: hard ones above
-            all, with a recipe's `focus`.
+            all, with a recipe's `focus`. With a `teacher`, most of that loss is against its answers.
     """
 
     recipe: Recipe
@@ -59,17 +61,21 @@ class Learner:
         seed: of the initial weights.
         device: where to compute.
         count: training images.
+        teachers: trained networks, for a recipe that has a `teacher`.
     """
 
     PARTS = ("model", "optimiser", "scheduler", "chooser")
 
-    def __init__(self, recipe: Recipe, seed: int, device: torch.device, count: int):
+    def __init__(self, recipe: Recipe, seed: int, device: torch.device, count: int, teachers: Sequence[nn.Module] = ()):
+        if bool(recipe.teacher) != bool(teachers):
+            raise ValueError(f"the recipe's teacher is {recipe.teacher}, and {len(teachers)} networks are given")
         torch.manual_seed(seed)
         self.recipe = recipe
         self.model = _place(build_model(recipe.model), recipe, device)
         self.optimiser = make_optimiser(recipe, self.model)
-        self.scheduler = make_scheduler(recipe, self.optimiser, recipe.steps_per_pass(count))
+        self.scheduler = make_scheduler(recipe, self.optimiser, count)
         self.chooser = Chooser(count, device)
+        self.teachers = Teachers([_place(network, recipe, device) for network in teachers])
         quick = recipe.precision == "bfloat16" and has_bfloat16(device)
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=quick)
 
@@ -79,10 +85,14 @@ class Learner:
         return self.scheduler.get_last_lr()[0]
 
     def step(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Learn from one batch; returns its mean loss () and its logits (b, 10) from before the step."""
+        """Learn from one batch; returns its loss (), with the teachers' part, and its logits (b, 10) from before."""
         with self.autocast:
             logits = self.model(images)
         loss = compute_loss(self.recipe, logits.float(), labels)
+        if self.teachers:
+            with self.autocast:
+                taught = self.teachers.compute_loss(images, logits.float())
+            loss = torch.lerp(loss, taught, SHARE)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
@@ -135,6 +145,7 @@ def fit(
     seed: int = 0,
     device: torch.device | str | None = None,
     folder: Path | str | None = None,
+    teachers: Sequence[nn.Module] = (),
 ) -> Run:
     """Train a network by a recipe.
 
@@ -149,6 +160,7 @@ def fit(
         device: where to compute; the fastest at hand by default.
         folder: keeps `last.pt` and, with validation images, `best.pt` (highest validation accuracy, the earliest of
             equals). A run whose `last.pt` is there already goes on from it.
+        teachers: trained networks, for a recipe that has a `teacher`.
 
     Returns:
         The finished run.
@@ -156,19 +168,19 @@ def fit(
     Raises:
         TrainingError: the loss is not a number any more.
         CheckpointError: `last.pt` is damaged, or of another recipe, seed or training set.
+        ValueError: the recipe has a teacher and no networks are there to teach, or the other way round.
     """
     device = torch.device(device or pick_device())
     train_batches = make_train_batches(recipe, train, device)
     held_out = validation and Batches(validation, EVALUATION_BATCH, device, scaling=recipe.scaling)
-    learner = Learner(recipe, int(seed), device, len(train))
+    learner = Learner(recipe, int(seed), device, len(train), teachers)
     run = Run(recipe, int(seed), learner.model)
     if folder is not None:
         data = _describe_data(train)
         _resume(Path(folder) / "last.pt", run, data, learner)
-    with _make_bar(run, len(train_batches)) as bar, _deterministic():
-        for epoch in range(len(run.history), recipe.epochs):
+    with _make_bar(run, len(train)) as bar, _deterministic():
+        while len(run.history) < recipe.epochs:
             started, rate = time.perf_counter(), learner.learning_rate
-            seed_epoch(seed, epoch)
             results = {"train": _train_epoch(run, train_batches, learner, bar)}
             if held_out is not None:
                 results["validation"] = evaluate(run.model, held_out, recipe)
@@ -199,23 +211,26 @@ def make_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
 
 
 def make_scheduler(
-    recipe: Recipe, optimiser: torch.optim.Optimizer, steps_per_epoch: int
+    recipe: Recipe, optimiser: torch.optim.Optimizer, images: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """The recipe's schedule; `step()` is due after each step or epoch, as `rate_changes_within_epoch` says."""
+    """The recipe's schedule for so many training images; `step()` is due as `rate_changes_within_epoch` says."""
     if recipe.schedule == "one_cycle":
-        steps = recipe.count_steps(steps_per_epoch)
         return torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, recipe.learning_rate, steps, pct_start=recipe.warm_up, cycle_momentum=False
+            optimiser,
+            recipe.learning_rate,
+            recipe.count_steps(images),
+            pct_start=recipe.warm_up,
+            cycle_momentum=False,
         )
     never = 2**62
     return torch.optim.lr_scheduler.StepLR(optimiser, recipe.decay_every or never, recipe.decay_factor)
 
 
-def learning_rates(recipe: Recipe, steps_per_epoch: int) -> list[float]:
-    """The learning rate of every step of a recipe, found by running its schedule on an empty network."""
+def learning_rates(recipe: Recipe, images: int) -> list[float]:
+    """The rate of every step, with so many training images, found by running the schedule on a tiny network."""
     optimiser = make_optimiser(recipe, nn.Linear(1, 1))
-    scheduler = make_scheduler(recipe, optimiser, steps_per_epoch)
-    rates, ends = [], {recipe.count_steps(steps_per_epoch, epoch + 1) for epoch in range(recipe.epochs)}
+    scheduler = make_scheduler(recipe, optimiser, images)
+    rates, ends = [], {recipe.count_steps(images, epoch + 1) for epoch in range(recipe.epochs)}
     for step in range(1, max(ends) + 1):
         rates.append(scheduler.get_last_lr()[0])
         optimiser.step()
@@ -248,8 +263,8 @@ def make_train_batches(recipe: Recipe, train: Split, device: torch.device) -> Ba
     return Batches(train, recipe.batch_size, device, shuffle=True, augment=augment, scaling=recipe.scaling)
 
 
-def _make_bar(run: Run, steps_per_epoch: int) -> tqdm:
-    done, total = (run.recipe.count_steps(steps_per_epoch, epochs) for epochs in (len(run.history), None))
+def _make_bar(run: Run, images: int) -> tqdm:
+    done, total = (run.recipe.count_steps(images, epochs) for epochs in (len(run.history), None))
     return tqdm(total=total, initial=done, unit="step", mininterval=REFRESH_SECONDS)
 
 
@@ -273,11 +288,12 @@ def seed_epoch(seed: int, epoch: int) -> None:
 def _train_epoch(run: Run, batches: Batches, learner: Learner, bar: tqdm) -> tuple[float, float]:
     """One epoch; returns mean loss and accuracy over its images, as the network stood at each step."""
     recipe, epoch = run.recipe, len(run.history)
+    seed_epoch(run.seed, epoch)
     if recipe.fading:
         batches.augment = find_augmentation(recipe.augmentation, recipe.share_augmentation(epoch))
     learner.model.train()
     average, refreshed = Average(), 0.0
-    order = learner.chooser.choose(recipe.steps_in_epoch(epoch, len(batches)) * recipe.batch_size)
+    order = learner.chooser.choose(recipe.steps_in_epoch(epoch, len(batches.labels)) * recipe.batch_size)
     for index in order.split(recipe.batch_size):
         images, labels = batches.take(index)
         loss, logits = learner.step(images, labels)

@@ -6,22 +6,26 @@ import typing
 from pathlib import Path
 
 import pandas as pd
+from torch import nn
 
 from helpers.augmentation import AUGMENTATIONS
-from helpers.data import Mnist, split_train_validation
+from helpers.data import Mnist, Split, split_train_validation
 from helpers.data.batches import SCALINGS
 from helpers.data.splits import VALIDATION_SHARE
 from helpers.device import device
 from helpers.evaluation import predict
+from helpers.experiments import ALL_RECIPES
+from helpers.files import replace_text
 from helpers.models import build_model, count_parameters
 from helpers.recipes import Recipe
-from helpers.records import replace_text
+from helpers.reproduction import KEPT, UNFINISHED
 from helpers.training import fit
 
 HELD_OUT = round(60_000 * VALIDATION_SHARE)
 TABLE = Path(__file__).resolve().parents[1] / "data" / "trials.csv"
+TEACHERS = 4  # of a trial, which trains them itself
 SWITCHES = {"true": True, "false": False}
-NAMES = {"augmentation": [None, *AUGMENTATIONS], "scaling": list(SCALINGS)}
+NAMES = {"augmentation": [None, *AUGMENTATIONS], "scaling": list(SCALINGS), "teacher": [None, *KEPT]}
 
 
 def change_recipe(recipe: Recipe, changes: list[str]) -> Recipe:
@@ -61,7 +65,7 @@ def _read_value(text: str, hint: type) -> object:
     return SWITCHES[text] if hint is bool else hint(text)
 
 
-def run_trial(recipe: Recipe, mnist: Mnist, seed: int, held_out: int) -> dict:
+def run_trial(recipe: Recipe, mnist: Mnist, seed: int, held_out: int, unfinished: Path = UNFINISHED) -> dict:
     """Train on all images but those held out, and look at these once, at the end; the test images stay away.
 
     Args:
@@ -69,6 +73,7 @@ def run_trial(recipe: Recipe, mnist: Mnist, seed: int, held_out: int) -> dict:
         mnist: whose training half is divided.
         seed: of the run; the division is always the same.
         held_out: images to judge by. More of them tell smaller differences apart.
+        unfinished: keeps the teachers that `train_teachers` trains.
 
     Returns:
         `validation_accuracy`, `validation_loss` (nats an image), `seconds`, `parameters`, `seed`, `held_out`, and
@@ -76,8 +81,9 @@ def run_trial(recipe: Recipe, mnist: Mnist, seed: int, held_out: int) -> dict:
     """
     share = held_out / len(mnist.train_labels)
     train, validation = split_train_validation(mnist.train_images, mnist.train_labels, share=share)
+    teachers = train_teachers(recipe, train, unfinished)
     started = time.perf_counter()
-    run = fit(recipe, train, None, seed=seed)
+    run = fit(recipe, train, None, seed=seed, teachers=teachers)
     seconds = time.perf_counter() - started
     predictions = predict(run.model, validation, device=device(), scaling=recipe.scaling)
     result = {
@@ -89,6 +95,21 @@ def run_trial(recipe: Recipe, mnist: Mnist, seed: int, held_out: int) -> dict:
         "held_out": held_out,
     }
     return result | dataclasses.asdict(recipe)
+
+
+def train_teachers(recipe: Recipe, train: Split, unfinished: Path) -> list[nn.Module]:
+    """Teachers for a trial, if its recipe has one: those of the course have seen the held-out images.
+
+    Args:
+        recipe: of the student.
+        train: the images of the trial.
+        unfinished: keeps their checkpoints, so that they are trained once for all trials on these images.
+    """
+    if recipe.teacher is None:
+        return []
+    folders = [unfinished / f"{recipe.teacher}-{seed}-of-{len(train)}" for seed in range(TEACHERS)]
+    teacher = ALL_RECIPES[recipe.teacher]
+    return [fit(teacher, train, None, seed=seed, folder=folder).model for seed, folder in enumerate(folders)]
 
 
 def add_trial(trial: dict, path: Path) -> None:

@@ -22,6 +22,7 @@ from helpers.data import Batches, Mnist, Split
 from helpers.experiments import ALL_RECIPES
 from helpers.models import build_model
 from helpers.recipes import Recipe
+from helpers.training import Run
 
 QUICK = Recipe(model="lenet5", learning_rate=0.05, momentum=0.9, batch_size=64, epochs=10)
 CPU = torch.device("cpu")
@@ -85,14 +86,35 @@ def test_rounds_are_interleaved_and_tabulated(stripes, monkeypatch):
     for name in ("fast", "sprint"):
         monkeypatch.setitem(ALL_RECIPES, name, QUICK)
     mnist = Mnist(stripes.images, stripes.labels, stripes.images[:50], stripes.labels[:50], source="mnist")
+    seeds, honest = [], benchmark.train_whole
+    monkeypatch.setattr(benchmark, "train_whole", lambda *args: (seeds.append(args[-1]), honest(*args))[1])
     result = json.loads(json.dumps(run_benchmark(mnist, CPU, quick=True)))
     assert [row["entry"] for row in result["rounds"]] == ["fast", "sprint", "quick, plain loop"] * 3
+    assert seeds == [0, 0, 1, 1, 2, 2]
     table = tabulate_benchmark(result)
     assert list(table.index) == ["fast", "sprint", "quick, plain loop"]
     assert (table["min"] <= table["median"]).all() and (table["median"] <= table["max"]).all()
     assert table.loc["fast", "times fast"] == 1 and table["accuracy"].isna().tolist() == [False, False, True]
     ratio = table.loc["quick, plain loop", "median"] / table.loc["sprint", "median"]
     assert table.loc["quick, plain loop", "times sprint"] == pytest.approx(ratio)
+
+
+def test_short_entries_come_before_each_long_one(monkeypatch):
+    short, slow, slower = Entry("fast", whole=True), Entry("compact"), Entry("five_conv")
+    monkeypatch.setattr(benchmark, "ENTRIES", (short, slow, slower))
+    assert benchmark.order_entries(quick=False) == [short, slow, short, slower]
+    assert benchmark.order_entries(quick=True) == [short, slow, slower]
+
+
+def test_a_whole_training_is_timed_after_a_first_touch(mnist, monkeypatch):
+    monkeypatch.setitem(ALL_RECIPES, "quick", QUICK)
+    clock, order = iter((10.0, 12.5)), []
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(benchmark, "time_steps", lambda *args: order.append("touch"))
+    trained = Run(QUICK, 7, build_model("lenet5"))
+    monkeypatch.setattr(benchmark, "fit", lambda *args, seed, device: (order.append(seed), trained)[1])
+    seconds, accuracy = benchmark.train_whole("quick", mnist, CPU, 7)
+    assert seconds == 2.5 and 0 <= accuracy < 0.5 and order == ["touch", 7]
 
 
 def test_entries_are_recipes():

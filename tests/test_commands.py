@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from helpers import __main__ as commands
 from helpers import reproduction
 from helpers.data import Mnist
 from helpers.experiments import ALL_RECIPES
+from helpers.models import build_model
 from helpers.recipes import Recipe
 from helpers.records import RecordError
 
@@ -46,6 +48,14 @@ def test_test_looks_at_grey_levels_as_training_did(capsys, tmp_path, monkeypatch
     with pytest.raises(ZeroDivisionError):
         commands.main(["test", str(tmp_path / "training" / "raw-seed0" / "last.pt")])
     assert seen == ["raw"]
+
+
+def test_a_student_is_taught_and_its_validation_accuracy_comes_with_a_warning(capsys, monkeypatch):
+    monkeypatch.setitem(ALL_RECIPES, "student", replace(ALL_RECIPES["quick"], teacher="best", epochs=1))
+    monkeypatch.setattr(commands, "load_teachers", lambda recipe: [build_model("lenet5")] if recipe.teacher else [])
+    for name, warned in (("student", True), ("quick", False)):
+        assert commands.main(["train", name]) == 0
+        assert ("too high" in capsys.readouterr().out) is warned
 
 
 @pytest.mark.parametrize(

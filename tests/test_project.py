@@ -11,8 +11,8 @@ from tools.notebook_rules import HTML_IMAGE, MARKDOWN_IMAGE, ROOT
 
 RENAMED = {"pytorch": "torch"}  # conda's name: ours
 LAYERS = [
-    *("device", "data", "augmentation", "models", "receptive_field", "recipes", "checkpoints"),
-    *("focus", "muon", "training", "evaluation", "plotting", "notebook"),
+    *("files", "device", "data", "augmentation", "models", "receptive_field", "recipes", "checkpoints"),
+    *("focus", "muon", "distillation", "training", "evaluation", "plotting", "notebook"),
     *("experiments", "records", "comparison", "reproduction", "results_table", "benchmark"),
     *("trials", "__main__"),
 ]

@@ -173,11 +173,11 @@ def test_training_images_are_augmented_and_shuffled(stripes, monkeypatch):
 def test_learning_rate_falls_per_epoch_or_per_step(stripes):
     epochs = dataclasses.replace(QUICK, decay_every=1, epochs=3)
     assert [row["learning_rate"] for row in quick_fit(stripes, epochs).history] == pytest.approx([0.05, 0.005, 0.0005])
-    assert learning_rates(epochs, 2) == pytest.approx([0.05, 0.05, 0.005, 0.005, 0.0005, 0.0005])
+    assert learning_rates(epochs, 64) == pytest.approx([0.05, 0.05, 0.005, 0.005, 0.0005, 0.0005])
     steps = dataclasses.replace(epochs, decay_every=13, decay_unit="step", batch_size=32)
     assert [row["learning_rate"] for row in quick_fit(stripes, steps).history] == pytest.approx([0.05, 0.005, 0.0005])
-    assert learning_rates(dataclasses.replace(steps, decay_every=1), 1) == pytest.approx([0.05, 0.005, 0.0005])
-    assert set(learning_rates(QUICK, 13)) == {0.05}
+    assert learning_rates(dataclasses.replace(steps, decay_every=1), 32) == pytest.approx([0.05, 0.005, 0.0005])
+    assert set(learning_rates(QUICK, 400)) == {0.05}
 
 
 def test_softmax_before_the_loss_has_its_floor():
@@ -234,7 +234,7 @@ def test_optimiser_and_schedule_follow_the_recipe(optimiser, kind):
     made = training.make_optimiser(recipe, nn.Linear(1, 1))
     assert type(made) is kind and made.param_groups[0]["lr"] == 0.007
     assert optimiser == "adam" or made.param_groups[0]["momentum"] == 0.9
-    assert learning_rates(dataclasses.replace(recipe, epochs=5), 1) == [0.007, 0.007, 0.0035, 0.0035, 0.00175]
+    assert learning_rates(dataclasses.replace(recipe, epochs=5), 32) == [0.007, 0.007, 0.0035, 0.0035, 0.00175]
 
 
 def test_cudnn_stays_on_while_training(stripes, monkeypatch):
@@ -268,18 +268,18 @@ def test_without_validation_images_nothing_is_looked_at(stripes, tmp_path):
 
 def test_one_cycle_rises_to_its_peak_and_falls_to_nothing(stripes):
     recipe = dataclasses.replace(QUICK, schedule="one_cycle", learning_rate=0.3, warm_up=0.25, epochs=4)
-    rates = learning_rates(recipe, 25)
+    rates = learning_rates(recipe, 25 * 32)
     assert len(rates) == 100 and max(rates) == pytest.approx(0.3) and rates.index(max(rates)) == 24
     assert rates[0] == pytest.approx(0.3 / 25) and rates[-1] < 1e-5
     ran = [row["learning_rate"] for row in quick_fit(stripes, recipe).history]
-    assert ran == pytest.approx(learning_rates(recipe, 13)[::13])
+    assert ran == pytest.approx(learning_rates(recipe, 400)[::13])
 
 
 def test_a_schedule_counts_the_steps_that_focus_leaves(stripes):
     by_epoch = dataclasses.replace(QUICK, epochs=4, focus=0.4, decay_every=2)
-    assert learning_rates(by_epoch, 10) == pytest.approx([0.05] * 14 + [0.005] * 8)
+    assert learning_rates(by_epoch, 320) == pytest.approx([0.05] * 14 + [0.005] * 8)
     cycle = dataclasses.replace(QUICK, epochs=4, focus=0.4, schedule="one_cycle")
-    rates = learning_rates(cycle, 13)
+    rates = learning_rates(cycle, 400)
     assert len(rates) == 13 + 3 * 5 and rates[-1] < 1e-5
     ran = [row["learning_rate"] for row in quick_fit(stripes, cycle).history]
     assert ran == pytest.approx([rates[step] for step in (0, 13, 18, 23)])

@@ -42,6 +42,7 @@ def test_changes_keep_the_type_of_each_field():
         "epochs=none",
         "augmentation=x",
         "scaling=x",
+        "teacher=fast",
         "betas=1",
     ],
 )

@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 from tqdm import tqdm
 
 from helpers.data import DataError, Mnist, describe_source, load_mnist
+from helpers.files import replace_file
 from tools.notebook_rules import NOTEBOOKS, ROOT, find_notebooks, read_notebook, tags
 from tools.stamps import make_stamp
 
@@ -130,9 +131,8 @@ def store(notebook: NotebookNode, target: Path) -> None:
     notebook.metadata.get("language_info", {}).pop("version", None)
     notebook.metadata["course"] = make_stamp(notebook)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix(".part")
-    nbformat.write(notebook, temporary)
-    temporary.replace(target)
+    with replace_file(target) as temporary:
+        nbformat.write(notebook, temporary)
 
 
 def find_headline(notebook: NotebookNode) -> str:

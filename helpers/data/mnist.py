@@ -1,6 +1,5 @@
 """Find MNIST, check every byte of it, and load it."""
 
-import contextlib
 import errno
 import gzip
 import hashlib
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from helpers.data.errors import DataError
 from helpers.data.idx import looks_like_html, parse_idx, read_bytes
+from helpers.files import replace_file
 
 DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"
 SAMPLE_TEST_SIZE = 1_000
@@ -213,15 +213,13 @@ def _download(file: MnistFile, raw: Path) -> None:
     Raises:
         DataError: it cannot be written (disk full, folder read-only).
     """
-    temporary = raw / f"{file.name}.gz.{os.getpid()}.part"
     for mirror in MIRRORS:
         try:
             raw.mkdir(parents=True, exist_ok=True)
-            _fetch(f"{mirror}{file.name}.gz", temporary)
-            content = gzip.decompress(temporary.read_bytes())
-            _check_content(temporary, content, file)
-            (raw / file.name).unlink(missing_ok=True)
-            temporary.replace(raw / f"{file.name}.gz")
+            with replace_file(raw / f"{file.name}.gz") as temporary:
+                _fetch(f"{mirror}{file.name}.gz", temporary)
+                _check_content(temporary, gzip.decompress(temporary.read_bytes()), file)
+                (raw / file.name).unlink(missing_ok=True)
             return
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT):
@@ -229,9 +227,6 @@ def _download(file: MnistFile, raw: Path) -> None:
                 raise DataError(raw, f"cannot be written ({error.strerror})", remedy) from error
         except (EOFError, ValueError, zlib.error, http.client.HTTPException, DataError):
             pass
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
 
 def _fetch(url: str, path: Path) -> None:

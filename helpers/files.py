@@ -1,0 +1,39 @@
+"""Files that are written whole or not at all, and the error that says what is wrong with one."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class FileError(Exception):
+    """A file cannot be used or written: says which, what is wrong with it and what to do."""
+
+    def __init__(self, path: Path | str, problem: str, remedy: str):
+        super().__init__(f"{path}: {problem}. {remedy}.")
+        self.path = Path(path)
+
+
+@contextlib.contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, for a new content; the file that is written there takes `path`'s place.
+
+    Where an error ends the block, an older file stays as it was, and nothing is left behind.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; an older file of that name stays as it was.
+    """
+    with replace_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
