@@ -1,9 +1,13 @@
 """The maintainers' tools: stamps and the executor."""
 
+import base64
+import io
 import json
 
 import nbformat
 import pytest
+import torch
+from PIL import Image
 
 from helpers.data import DataError
 from tools import execute_notebooks
@@ -121,3 +125,20 @@ def test_outputs_are_stored_in_place_and_the_same_each_time(course, tmp_path, mo
     assert json.loads(first)["cells"][0]["outputs"][0]["text"] == ["1\n"]
     assert execute_notebooks.main(["outputs"]) == 0
     assert (tmp_path / "01_x.ipynb").read_bytes() == first
+
+
+@pytest.mark.parametrize(("alpha", "mode"), [(255, "RGB"), (100, "RGBA")])
+def test_figures_are_packed_without_changing_a_pixel(alpha, mode):
+    ramp = torch.arange(200, dtype=torch.uint8).repeat(100, 1)
+    figure = Image.merge(
+        "RGBA", [Image.fromarray(level.numpy()) for level in (ramp, ramp, 255 - ramp, 0 * ramp + alpha)]
+    )
+    figure.save(plain := io.BytesIO(), "PNG", compress_level=1)
+    output = nbformat.v4.new_output("display_data", {"image/png": base64.b64encode(plain.getvalue()).decode()})
+    cells = [nbformat.v4.new_markdown_cell("text"), nbformat.v4.new_code_cell("x", outputs=[output])]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    execute_notebooks.pack_figures(notebook)
+    packed = base64.b64decode(notebook.cells[1].outputs[0].data["image/png"])
+    with Image.open(io.BytesIO(packed)) as image:
+        assert image.mode == mode and image.convert("RGBA").tobytes() == figure.tobytes()
+    assert len(packed) < len(plain.getvalue())
