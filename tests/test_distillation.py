@@ -1,4 +1,4 @@
-"""Teachers: what they mark, and that a student follows them."""
+"""Teachers: what they answer, and that a student follows them."""
 
 import itertools
 from dataclasses import replace
@@ -42,13 +42,13 @@ def master(monkeypatch):
     monkeypatch.setattr(reproduction, "KEPT", ("master",))
 
 
-def test_networks_of_the_course_that_teach_are_kept():
-    assert {recipe.teacher for recipe in ALL_RECIPES.values()} - {None} <= set(reproduction.KEPT)
-
-
 @pytest.fixture
 def tiny(stripes):
     return Mnist(stripes.images, stripes.labels, stripes.images[:60], stripes.labels[:60], source="mnist")
+
+
+def test_networks_of_the_course_that_teach_are_kept():
+    assert {recipe.teacher for recipe in ALL_RECIPES.values()} - {None} <= set(reproduction.KEPT)
 
 
 def test_the_loss_is_against_the_softened_answer_of_one_teacher():
