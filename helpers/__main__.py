@@ -215,8 +215,10 @@ def unpack(options: argparse.Namespace) -> int:
     folder = Path(options.folder or archive.with_name(archive.name.removesuffix(".gz").removesuffix(".tar")))
     if folder == archive:
         raise DataError(archive, "does not end in .tar or .tar.gz", "Name a folder after the archive")
-    data.unpack_tar(archive, folder)
+    left_out = data.unpack_tar(archive, folder)
     print(f"{len(data.PngDigits(folder)):,} digits are in {folder}")
+    for reason, count in left_out.items():
+        print(f"left out: {count:,} with {reason}")
     return 0
 
 

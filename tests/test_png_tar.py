@@ -1,13 +1,17 @@
 """MNIST as a tar archive of PNG files."""
 
+import contextlib
+import gzip
 import io
+import random
+import shutil
 import tarfile
 
 import pytest
 import torch
 from PIL import Image
 
-from helpers.data import DataError, PngDigits, unpack_tar
+from helpers.data import DataError, PngDigits, png_tar, unpack_tar
 
 
 def png(image: torch.Tensor) -> bytes:
@@ -38,7 +42,8 @@ def archive(tmp_path, digits):
 
 
 def test_reads_digits_in_order_of_their_ids(archive, tmp_path):
-    dataset = PngDigits(unpack_tar(archive, tmp_path / "out"))
+    assert unpack_tar(archive, tmp_path / "out") == {"another name than {ID}_{Label}.png": 1}
+    dataset = PngDigits(tmp_path / "out")
     assert len(dataset) == 3 and dataset.labels == [2, 0, 3]
     assert [int(image[0, 0, 0]) for image, _ in dataset] == [2, 10, 33]
     image, label = PngDigits(tmp_path / "out", transform=lambda image: image.float() / 255)[2]
@@ -57,13 +62,106 @@ def test_refuses_members_outside_the_folder(tmp_path, name):
     assert not list(tmp_path.rglob("../evil*")) and not list((tmp_path / "deep").glob("*evil*"))
 
 
-def test_refuses_links_out_of_the_folder(tmp_path):
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_refuses_links_and_special_files(tmp_path, kind):
     with tarfile.open(tmp_path / "bad.tar", "w") as tar:
-        link = tarfile.TarInfo("link")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
-        tar.addfile(link)
+        add_link(tar, "1_7.png", "/etc/hosts", kind)
     with pytest.raises(DataError, match="unsafe"):
         unpack_tar(tmp_path / "bad.tar", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_refuses_a_chain_of_links_that_gets_round_the_filter_of_tarfile(tmp_path):
+    """CVE-2025-4517: a path too long for realpath is not followed by the check, but by the system."""
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    with tarfile.open(tmp_path / "bad.tar", "w", format=tarfile.GNU_FORMAT) as tar:
+        path, long = "", "d" * 247
+        for short in "abcdefghijklmnop":
+            folder = tarfile.TarInfo(f"{path}{long}")
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(folder)
+            add_link(tar, f"{path}{short}", long)
+            path += f"{short}/"
+        add_link(tar, f"{path}{'l' * 254}", "../" * 16)
+        add_link(tar, "escape", f"{path}{'l' * 254}/../../victim")
+        add_link(tar, "1_7.png", "escape", tarfile.LNKTYPE)
+        add(tar, "1_7.png", b"overwritten")
+    with pytest.raises(DataError, match="unsafe"):
+        unpack_tar(tmp_path / "bad.tar", tmp_path / "out")
+    assert victim.read_text() == "untouched"
+
+
+def add_link(archive: tarfile.TarFile, name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> None:
+    link = tarfile.TarInfo(name)
+    link.type, link.linkname = kind, target
+    archive.addfile(link)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_no_cut_and_no_flipped_bit_loses_a_digit(archive, tmp_path, packed):
+    content = archive.read_bytes()[: 10 * 512]  # without the zeros that tar adds up to 10,240 bytes
+    content = gzip.compress(content, mtime=0) if packed else content
+    whole = {path.name: path.read_bytes() for path in unpacked(tmp_path, content)}
+    assert len(whole) == 3
+    draw = random.Random(0)
+    damaged = [content[: draw.randrange(len(content))] for _ in range(40)]
+    for _ in range(60):
+        place = draw.randrange(len(content))
+        damaged.append(content[:place] + bytes([content[place] ^ 1 << draw.randrange(8)]) + content[place + 1 :])
+    for some in damaged:
+        with contextlib.suppress(DataError):
+            left = {path.name: path.read_bytes() for path in unpacked(tmp_path, some)}
+            assert left.keys() == whole.keys()
+        assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
+
+
+def unpacked(tmp_path, content: bytes) -> list:
+    """The files of an archive with that content."""
+    (tmp_path / "some.tar").write_bytes(content)
+    shutil.rmtree(tmp_path / "some", ignore_errors=True)
+    unpack_tar(tmp_path / "some.tar", tmp_path / "some")
+    return sorted((tmp_path / "some").iterdir())
+
+
+def test_says_what_it_leaves_out_and_leaves_nothing_where_nothing_fits(tmp_path):
+    with tarfile.open(tmp_path / "some.tar", "w") as tar:
+        for name in ("1_7.PNG", "2_10.png", "3_26.png", "._1_7.png"):
+            add(tar, name, png(torch.zeros(28, 28, dtype=torch.uint8)))
+    left_out = unpack_tar(tmp_path / "some.tar", tmp_path / "out")
+    assert left_out == {"a label that is no digit": 2, "another name than {ID}_{Label}.png": 1}
+    assert PngDigits(tmp_path / "out").labels == [7]
+    with tarfile.open(tmp_path / "none.tar", "w") as tar:
+        add(tar, "2_10.png", b"")
+    with pytest.raises(DataError, match="none.tar: holds no digit .* but 1 with a label that is no digit"):
+        unpack_tar(tmp_path / "none.tar", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ({"1_7.png": (28, 28), "b/1_7.png": (28, 28)}, "holds 1_7.png twice"),
+        ({"1_7.png": (28, 29)}, "holds 1_7.png of 29 × 28 pixels"),
+    ],
+)
+def test_refuses_digits_that_are_there_twice_or_of_another_size(tmp_path, members, problem):
+    with tarfile.open(tmp_path / "bad.tar", "w") as tar:
+        for name, shape in members.items():
+            add(tar, name, png(torch.zeros(shape, dtype=torch.uint8)))
+    with pytest.raises(DataError, match=problem):
+        unpack_tar(tmp_path / "bad.tar", tmp_path / "out")
+
+
+def test_refuses_what_unpacks_to_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr(png_tar, "MOST_BYTES", 100_000)
+    (tmp_path / "bomb.tar.gz").write_bytes(gzip.compress(bytes(1_000_000)))
+    with pytest.raises(DataError, match="unpacks to more than 100,000 bytes"):
+        unpack_tar(tmp_path / "bomb.tar.gz", tmp_path / "out")
+    with tarfile.open(tmp_path / "large.tar", "w") as tar:
+        add(tar, "1_7.png", bytes(70_000))
+    with pytest.raises(DataError, match="too many for a digit"):
+        unpack_tar(tmp_path / "large.tar", tmp_path / "out")
 
 
 def test_damaged_archive_leaves_no_folder(archive, tmp_path):
