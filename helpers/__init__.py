@@ -1,1 +1,20 @@
-"""The small package that every notebook of the course imports."""
+"""The small package that the course's pages import. In reading order:
+
+data             MNIST: find it, check it, load it, split it, serve it in batches
+augmentation     a whole batch of images changed at random
+models           the six published networks
+layer_windows    which window each layer of a network moves over its input
+receptive_field  what a network sees, by formula and by gradients
+recipes          the published training recipes, as data
+training         `fit`, the loop
+trained          what comes out of it: a network with its recipe and history, and what it predicts
+checkpoints      trained networks in files; a run taken up where it stopped
+evaluation       intervals, paired tests, calibration, worst errors
+plotting         one function per figure
+notebook         the top of each page: where things are, full or fast
+device           where to compute
+progress         bars
+files, errors    files written whole or not at all, and what to say when something cannot be used
+
+What made the course's records and its own fast and small networks is in `lab`, which this package never imports.
+"""

@@ -2,98 +2,73 @@
 
 import argparse
 import dataclasses
-import json
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from helpers import benchmark, data, plotting, trials
-from helpers.benchmark import run_benchmark, tabulate_benchmark
-from helpers.checkpoints import load_network
-from helpers.data import DataError, Mnist, Split
-from helpers.device import device
-from helpers.evaluation import predict, wilson_interval
-from helpers.experiments import ALL_RECIPES
-from helpers.files import FileError, replace_text
+from helpers import data, plotting
+from helpers.checkpoints import load_trained
+from helpers.data import DataError, Mnist
+from helpers.errors import CourseError
+from helpers.evaluation import wilson_interval
 from helpers.models import MODELS, build_model, count_multiply_adds, print_summary
 from helpers.receptive_field import receptive_field_table
-from helpers.recipes import Recipe
-from helpers.reproduction import list_runs, load_teachers, reproduce_all
-from helpers.results_table import update_readme
-from helpers.training import Run, TrainingError, fit
-from helpers.trials import add_trial, change_recipe, run_trial
+from helpers.recipes import RECIPES
+from helpers.trained import Trained
+from helpers.training import fit
 
 BUILD = Path(__file__).resolve().parents[1] / "build"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    options = make_parser().parse_args(arguments)
+    return run_command(make_parser(), arguments)
+
+
+def run_command(parser: argparse.ArgumentParser, arguments: list[str] | None) -> int:
+    """Run the command that a parser finds in the arguments; an error is a line on stderr and a status above 0."""
+    options = parser.parse_args(arguments)
     try:
         return options.run(options)
-    except (FileError, TrainingError, OSError) as error:
-        return report([error])
-    except KeyboardInterrupt:
-        resumes = options.run in (train, reproduce)
-        print("\ninterrupted" + "; the same command goes on after the last finished epoch" * resumes, file=sys.stderr)
-        return 130
-
-
-def report(errors: list[Exception]) -> int:
-    """A line on stderr for each error; the exit status that they call for."""
-    for error in errors:
+    except (CourseError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-    return 1 if errors else 0
+        return 1
+    except KeyboardInterrupt as interruption:
+        print(f"\n{interruption}" if str(interruption) else "\ninterrupted", file=sys.stderr)
+        return 130
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Every command with its arguments."""
     parser = argparse.ArgumentParser(prog="python -m helpers", description="What the course does from a shell.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def add(run, description: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(run.__name__, help=description, description=description)
-        command.set_defaults(run=run)
-        return command
-
-    add(download, "find MNIST, or download it into data/, and check every file")
-    add_train(add(train, "train a network by its recipe on 55,000 images, watching 5,000 others"))
-    add(test, "measure a trained network on the test images").add_argument("checkpoint", help="written by train")
-    add(summary, "layers, parameters and receptive fields of a network").add_argument("network", choices=MODELS)
-    command = add(unpack, "unpack a .tar of PNG digits named {ID}_{Label}.png, and count them")
-    command.add_argument("archive")
-    command.add_argument("folder", nargs="?", help="new folder; beside the archive by default")
-    command = add(reproduce, "train recipes in full over several seeds, and record each run in data/results/")
-    command.add_argument("names", nargs="*", metavar="RECIPE", help=f"{', '.join(ALL_RECIPES)}; all by default")
-    command.add_argument("--seeds", nargs="+", type=whole, help="the recipe's own by default")
-    add_changes(add(trial, "train on a part of the images, judge by the others, and keep a row in data/trials.csv"))
-    command = add(bench, "measure how long recipes take, in turns")
-    command.add_argument("--quick", action="store_true", help="extrapolate the slow ones from a few seconds each")
-    add(table, "write the table of results into README.md, from the records")
-    return parser
-
-
-def add_train(command: argparse.ArgumentParser) -> None:
-    """The arguments of `train`."""
-    command.add_argument("recipe", choices=ALL_RECIPES, metavar="RECIPE", help=", ".join(ALL_RECIPES))
-    command.add_argument(
-        "--epochs", type=positive, help="passes over the images; the recipe's by default, as all below"
-    )
+    add_command(commands, download, "find MNIST, or download it into data/, and check every file")
+    command = add_command(commands, train, "train a network by its recipe on 55,000 images, watching 5,000 others")
+    command.add_argument("recipe", choices=RECIPES, metavar="RECIPE", help=", ".join(RECIPES))
+    command.add_argument("--epochs", type=positive, help="over the images; the recipe's by default, as all below")
     command.add_argument("--lr", type=rate, help="learning rate at the start")
     command.add_argument("--batch-size", type=positive, help="images in a step")
     command.add_argument("--seed", type=whole, default=0, help="of weights, order and augmentation (default: 0)")
     command.add_argument("--folder", type=Path, help="for checkpoints and curves; below build/training/ by default")
+    command = add_command(commands, test, "measure a trained network on the test images")
+    command.add_argument("checkpoint", help="written by train")
+    command = add_command(commands, summary, "layers, parameters and receptive fields of a network")
+    command.add_argument("network", choices=MODELS)
+    command = add_command(commands, unpack, "unpack a .tar of PNG digits named {ID}_{Label}.png, and count them")
+    command.add_argument("archive")
+    command.add_argument("folder", nargs="?", help="new folder; beside the archive by default")
+    return parser
 
 
-def add_changes(command: argparse.ArgumentParser) -> None:
-    """The arguments of `trial`."""
-    command.add_argument("recipe", choices=ALL_RECIPES, metavar="RECIPE", help="to start from")
-    command.add_argument("changes", nargs="*", metavar="FIELD=VALUE", help="such as epochs=6 or augmentation=none")
-    command.add_argument("--seeds", nargs="+", type=whole, default=[0], help="(default: 0)")
-    held_out = f"images to judge by, of the 60,000 (default: {trials.HELD_OUT:,})"
-    command.add_argument("--held-out", type=positive, default=trials.HELD_OUT, help=held_out)
+def add_command(commands, run: Callable[[argparse.Namespace], int], description: str) -> argparse.ArgumentParser:
+    """A command named like the function that it runs."""
+    command = commands.add_parser(run.__name__, help=description, description=description)
+    command.set_defaults(run=run)
+    return command
 
 
 def whole(text: str) -> int:
@@ -128,20 +103,6 @@ def load() -> Mnist:
     return mnist
 
 
-def load_whole() -> Mnist:
-    """MNIST itself, for what is kept.
-
-    Raises:
-        DataError: only the sample is there.
-    """
-    mnist = load()
-    if mnist.source != "mnist":
-        raise DataError(
-            "MNIST", "is not there, and a record of the sample would be of no use", "Point MNIST_ROOT at it"
-        )
-    return mnist
-
-
 def download(options: argparse.Namespace) -> int:
     """`python -m helpers download`."""
     return 0 if load().source == "mnist" else 1
@@ -149,50 +110,39 @@ def download(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """`python -m helpers train compact --epochs 20 --lr 0.01 --seed 1`."""
-    recipe = ALL_RECIPES[options.recipe]
+    recipe = RECIPES[options.recipe]
     asked = {"epochs": options.epochs, "learning_rate": options.lr, "batch_size": options.batch_size}
     changes = {name: value for name, value in asked.items() if value not in (None, getattr(recipe, name))}
-    recipe = dataclasses.replace(recipe, **changes)
-    folder = options.folder or name_folder(options.recipe, options.seed, changes)
-    mnist = load()
-    splits = data.split_train_validation(mnist.train_images, mnist.train_labels)
-    teachers = load_teachers(recipe)
-    if teachers:
-        print("its teachers have learnt from the validation images too, so the validation accuracy will be too high")
-    run = fit(recipe, *splits, seed=options.seed, folder=folder, teachers=teachers)
-    save_curves(run, folder / "curves.png")
-    print(f"validation accuracy at the last epoch: {run.history[-1]['validation_accuracy']:.2%}")
+    # A folder for each set of options, so that no run meets another's checkpoint.
+    parts = [options.recipe, f"seed{options.seed}", *(f"{option}{value}" for option, value in changes.items())]
+    folder = options.folder or BUILD / "training" / "-".join(parts)
+    splits = data.split_train_validation(load().train)
+    trained = fit(dataclasses.replace(recipe, **changes), *splits, seed=options.seed, folder=folder)
+    print(f"validation accuracy at the last epoch: {trained.history[-1]['validation_accuracy']:.2%}")
+    save_curves(trained, folder / "curves.png")
     print(f"curves are in {folder / 'curves.png'}")
-    print(f"next: python -m helpers test {folder / 'last.pt'}")
+    print(f"next: python -m helpers test {shlex.quote(str(folder / 'last.pt'))}")
     return 0
 
 
-def name_folder(name: str, seed: int, changes: dict) -> Path:
-    """A folder for each set of options, so that no run meets another's checkpoint."""
-    parts = [name, f"seed{seed}", *(f"{option}{value}" for option, value in changes.items())]
-    return BUILD / "training" / "-".join(parts)
-
-
-def save_curves(run: Run, path: Path) -> None:
+def save_curves(trained: Trained, path: Path) -> None:
     """Loss and accuracy of both splits, side by side."""
     plotting.set_style()
     figure, axes = plt.subplots(1, 2, figsize=(11, 3.5))
-    plotting.plot_loss(run.table(), ax=axes[0])
-    plotting.plot_accuracy(run.table(), ax=axes[1])
+    plotting.plot_loss(trained.table(), ax=axes[0])
+    plotting.plot_accuracy(trained.table(), ax=axes[1])
     figure.savefig(path)
     plt.close(figure)
 
 
 def test(options: argparse.Namespace) -> int:
     """`python -m helpers test build/training/compact-seed0/last.pt`."""
-    network, story = load_network(options.checkpoint)
-    mnist = load()
-    images = Split(mnist.test_images, mnist.test_labels)
-    predictions = predict(network, images, device=device(), scaling=Recipe(**story["recipe"]).scaling)
-    right = int(predictions.correct.sum())
-    low, high = wilson_interval(right, len(images))
+    trained = load_trained(options.checkpoint)
+    predictions = trained.predict(load().test)
+    right, total = int(predictions.correct.sum()), len(predictions.labels)
+    low, high = wilson_interval(right, total)
     interval = f"95 % interval {low:.2%} to {high:.2%}"
-    print(f"test accuracy {predictions.accuracy:.2%} ({right:,} of {len(images):,}; {interval})")
+    print(f"test accuracy {predictions.accuracy:.2%} ({right:,} of {total:,}; {interval})")
     print("\nlabels (rows) by answers (columns):")
     print(pd.DataFrame(predictions.confusion.numpy()).to_string())
     return 0
@@ -220,50 +170,6 @@ def unpack(options: argparse.Namespace) -> int:
     for reason, count in left_out.items():
         print(f"left out: {count:,} with {reason}")
     return 0
-
-
-def reproduce(options: argparse.Namespace) -> int:
-    """`python -m helpers reproduce compact --seeds 0 1 2`."""
-    unknown = [name for name in options.names if name not in ALL_RECIPES]
-    if unknown:
-        print(f"error: no recipe is called {', '.join(unknown)}; there are {', '.join(ALL_RECIPES)}", file=sys.stderr)
-        return 2
-    return report(reproduce_all(list_runs(options.names, options.seeds), load_whole()))
-
-
-def trial(options: argparse.Namespace) -> int:
-    """`python -m helpers trial fast epochs=6 model=early_pool-16-24-24-32`."""
-    try:
-        recipe = change_recipe(ALL_RECIPES[options.recipe], options.changes)
-        if not 10 <= options.held_out <= 50_000:
-            raise ValueError(f"from 10 to 50,000 images can be held out, not {options.held_out:,}")
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    mnist = load_whole()
-    for seed in options.seeds:
-        result = run_trial(recipe, mnist, seed, options.held_out)
-        add_trial(result, trials.TABLE)
-        figures = f"{result['validation_accuracy']:.2%}, loss {result['validation_loss']:.4f}"
-        print(f"seed {seed}: {figures}, {result['seconds']:.1f} s", flush=True)
-    return 0
-
-
-def bench(options: argparse.Namespace) -> int:
-    """`python -m helpers bench --quick`."""
-    mnist = load()
-    result = run_benchmark(mnist, device(), quick=options.quick)
-    path = BUILD / "benchmark.json" if options.quick or mnist.source != "mnist" else benchmark.RECORD
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_text(path, json.dumps(result, indent=1) + "\n")
-    print(tabulate_benchmark(result).round(4).to_string())
-    print(f"recorded in {path}")
-    return 0
-
-
-def table(options: argparse.Namespace) -> int:
-    """`python -m helpers table`."""
-    return report(update_readme())
 
 
 if __name__ == "__main__":

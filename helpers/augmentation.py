@@ -1,7 +1,6 @@
 """Random changes to whole batches of images, a different one for each image, on the batch's own device."""
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -47,23 +46,6 @@ def crop_and_rotate(images: torch.Tensor) -> torch.Tensor:
     return rotate(images, degrees)
 
 
-def draw_affine(images: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
-    """Turn, move, stretch and shear each image by its own random amounts, in one resampling.
-
-    At strength 1: up to ±10°, ±8 % of the width, ±10 % in size and a shear of ±0.1, each drawn uniformly.
-
-    Args:
-        images: float (n, 1, h, w) in 0–1, before normalisation: new corners are filled with 0.
-        strength: all limits are multiplied by it.
-    """
-    uniform = strength * (2 * torch.rand(5, len(images)) - 1).to(images.device)
-    angle, size, shear = torch.deg2rad(10 * uniform[0]), 1 + 0.1 * uniform[1], 0.1 * uniform[2]
-    cos, sin = angle.cos() / size, angle.sin() / size
-    # A shift of 0.08 of the width is one of 0.16 here, where an image reaches from -1 to 1.
-    rows = [cos, shear * cos - sin, 0.16 * uniform[3], sin, shear * sin + cos, 0.16 * uniform[4]]
-    return resample(images, torch.stack(rows, dim=1).view(-1, 2, 3), "bilinear")
-
-
 def resample(images: torch.Tensor, matrices: torch.Tensor, mode: str) -> torch.Tensor:
     """Each image as its own affine map sees it, like `F.affine_grid` and `F.grid_sample` in turn; 0 beyond the edge.
 
@@ -82,21 +64,4 @@ def resample(images: torch.Tensor, matrices: torch.Tensor, mode: str) -> torch.T
     return F.grid_sample(images, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
-# Mild for short runs and small networks, strong for long runs of large ones.
-AFFINE_STRENGTHS = {"mild_affine": 0.5, "medium_affine": 0.7, "affine": 1.0, "strong_affine": 1.4}
-AUGMENTATIONS = {
-    "crop_and_rotate": crop_and_rotate,
-    **{name: partial(draw_affine, strength=strength) for name, strength in AFFINE_STRENGTHS.items()},
-}
-
-
-def find_augmentation(name: str | None, share: float = 1.0) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """An augmentation by its name, or None for none.
-
-    Args:
-        name: one of `AUGMENTATIONS`, or None.
-        share: of its strength; other than 1 only for those of `AFFINE_STRENGTHS`.
-    """
-    if share != 1:
-        return partial(draw_affine, strength=share * AFFINE_STRENGTHS[name])
-    return AUGMENTATIONS[name] if name else None
+AUGMENTATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"crop_and_rotate": crop_and_rotate}

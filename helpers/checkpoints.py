@@ -1,17 +1,20 @@
-"""Files that hold a network's weights: written whole or not at all, read without trusting them."""
+"""Files that hold a trained network: written whole or not at all, read without trusting them."""
 
+import dataclasses
 import zipfile
+import zlib
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from helpers.files import FileError, replace_file
+from helpers.data import Split
+from helpers.errors import CheckpointError, Interrupted
+from helpers.files import replace_file
 from helpers.models import build_model
+from helpers.recipes import read_recipe
+from helpers.trained import Trained
 
-
-class CheckpointError(FileError):
-    """A checkpoint cannot be used or written."""
+ANEW = "Delete it to start anew, or name another folder"
 
 
 def write_checkpoint(path: Path | str, content: dict) -> None:
@@ -52,17 +55,126 @@ def read_checkpoint(path: Path | str) -> dict:
     return content
 
 
-def load_network(path: Path | str) -> tuple[nn.Module, dict]:
-    """The trained network of a checkpoint, in eval mode, and what else the checkpoint says.
+def load_trained(path: Path | str) -> Trained:
+    """What `save_trained` or a training saved: the same as `fit` returns, in eval mode, on the CPU.
 
     Raises:
         CheckpointError: not a checkpoint of one of the course's networks.
     """
     content = read_checkpoint(path)
     try:
-        network = build_model(content["recipe"]["model"])
-        network.load_state_dict(content.pop("model"))
+        recipe = read_recipe(content["recipe"])
+        trained = Trained(build_model(recipe.model), recipe, content["seed"], content["history"])
+        trained.network.load_state_dict(content["model"])
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         remedy = "Name a checkpoint that this course's training wrote"
         raise CheckpointError(path, f"does not hold a network of this course ({error})", remedy) from error
-    return network.eval(), content
+    trained.network.eval()
+    return trained
+
+
+def save_trained(path: Path | str, trained: Trained, *, precision: torch.dtype = torch.float32) -> None:
+    """Write what others need of a finished run: recipe, seed, history without times, weights.
+
+    Args:
+        path: of the file.
+        trained: the run.
+        precision: of the weights in the file. With float16 it has half the size, and weights of 11 significant bits.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    content = _describe(trained)
+    content["history"] = [{key: value for key, value in row.items() if key != "seconds"} for row in trained.history]
+    content["model"] = {
+        name: value.to(precision) if value.is_floating_point() else value for name, value in content["model"].items()
+    }
+    write_checkpoint(path, content)
+
+
+class RunFolder:
+    """The checkpoints of a run: `with` takes up what is there, `save` keeps what has been reached.
+
+    Args:
+        folder: keeps `last.pt` and, with validation images, `best.pt` (highest validation accuracy, the earliest of
+            equals); None keeps nothing.
+        trained: the run; its network and history go on from the last finished epoch.
+        train: the images that it learns from.
+        parts: what else moves during training, by name; each has `state_dict` and `load_state_dict`.
+    """
+
+    def __init__(self, folder: Path | str | None, trained: Trained, train: Split, **parts):
+        self.folder, self.trained, self.parts = folder and Path(folder), trained, parts
+        self.data = folder and _describe_data(train)
+
+    def __enter__(self) -> "RunFolder":
+        """Take up the run that the folder holds, if there is one.
+
+        Raises:
+            CheckpointError: it is damaged, or of another recipe, seed or training set.
+        """
+        if self.folder and (self.folder / "last.pt").exists():
+            self._resume(self.folder / "last.pt")
+        return self
+
+    def __exit__(self, kind: type | None, *_) -> None:
+        if kind is KeyboardInterrupt:
+            raise Interrupted(self._describe_progress()) from None
+
+    def save(self) -> None:
+        """Write `last.pt`, and `best.pt` where this epoch is the best so far."""
+        if self.folder is None:
+            return
+        content, history = _describe(self.trained) | {"data": self.data}, self.trained.history
+        accuracies = [row["validation_accuracy"] for row in history if "validation_accuracy" in row]
+        if accuracies and accuracies.index(max(accuracies)) == len(history) - 1:
+            write_checkpoint(self.folder / "best.pt", content)
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        write_checkpoint(self.folder / "last.pt", content | {"parts": states})
+
+    def _resume(self, path: Path) -> None:
+        content, trained = read_checkpoint(path), self.trained
+        wanted = {"recipe": dataclasses.asdict(trained.recipe), "seed": trained.seed, "data": self.data}
+        for part, value in wanted.items():
+            if content.get(part) != value:
+                raise CheckpointError(
+                    path, f"is of another run: {_name_difference(part, content.get(part), value)}", ANEW
+                )
+        try:
+            trained.network.load_state_dict(content["model"])
+            for name, part in self.parts.items():
+                part.load_state_dict(content["parts"][name])
+            trained.history.extend(content["history"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(path, f"does not fit this run ({error})", ANEW) from error
+
+    def _describe_progress(self) -> str:
+        done, total = len(self.trained.history), self.trained.recipe.epochs
+        if self.folder is None:
+            return f"interrupted after {done} of {total} epochs; none is saved, as no folder was named"
+        return f"interrupted: {done} of {total} epochs are saved in {self.folder}; run this again to go on from there"
+
+
+def _describe(trained: Trained) -> dict:
+    weights = {name: value.cpu().contiguous() for name, value in trained.network.state_dict().items()}
+    return {
+        "recipe": dataclasses.asdict(trained.recipe),
+        "seed": trained.seed,
+        "history": trained.history,
+        "model": weights,
+    }
+
+
+def _describe_data(train: Split) -> str:
+    """Enough of a training set to tell it from another."""
+    checksum = zlib.crc32(train.labels.numpy(force=True), zlib.crc32(train.images.contiguous().numpy(force=True)))
+    return f"{len(train):,} images with checksum {checksum:08x}"
+
+
+def _name_difference(part: str, found: object, wanted: object) -> str:
+    """What differs, in words; of two recipes, only the fields that do."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        names = [name for name in found | wanted if found.get(name) != wanted.get(name)]
+        part = f"{part}'s {', '.join(names)}"
+        found, wanted = ([values.get(name) for name in names] for values in (found, wanted))
+    return f"its {part} is {found}, not {wanted}"

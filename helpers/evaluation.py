@@ -1,106 +1,13 @@
 """How good is a network, how sure are we, and where does it go wrong?"""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 import scipy.stats
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from helpers.data import Batches, Split
-from helpers.data.batches import Augmentation
-
-BATCH_SIZE = 1_000
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a network said about n images.
-
-    Attributes:
-        logits: float32 (n, 10), on the CPU.
-        labels: int64 (n,), what the data set says they are.
-    """
-
-    logits: torch.Tensor
-    labels: torch.Tensor
-
-    @property
-    def probabilities(self) -> torch.Tensor:
-        """Softmax of the logits, (n, 10); each row sums to 1."""
-        return self.logits.softmax(1)
-
-    @property
-    def predicted(self) -> torch.Tensor:
-        """The likeliest digit of each image, int64 (n,)."""
-        return self.logits.argmax(1)
-
-    @property
-    def confidence(self) -> torch.Tensor:
-        """The probability of the likeliest digit, (n,)."""
-        return self.probabilities.amax(1)
-
-    @property
-    def correct(self) -> torch.Tensor:
-        """Which images are right, bool (n,)."""
-        return self.predicted == self.labels
-
-    @property
-    def accuracy(self) -> float:
-        """Share of images that are right."""
-        return self.correct.float().mean().item()
-
-    @property
-    def confusion(self) -> torch.Tensor:
-        """How many images of each label (rows) got each answer (columns), int64 (10, 10)."""
-        return torch.bincount(10 * self.labels + self.predicted, minlength=100).reshape(10, 10)
-
-    @property
-    def losses(self) -> torch.Tensor:
-        """Cross-entropy of each image, in nats, (n,)."""
-        return F.cross_entropy(self.logits, self.labels, reduction="none")
-
-
-@torch.no_grad()
-def predict(
-    model: nn.Module,
-    split: Split,
-    *,
-    device: torch.device | str = "cpu",
-    scaling: str = "normalised",
-    change: Augmentation | None = None,
-) -> Predictions:
-    """Run a network over a split in eval mode; its own mode is put back afterwards.
-
-    Args:
-        model: on any device; it is moved to `device`.
-        split: n images and labels.
-        device: where to compute.
-        scaling: how the network was trained to see grey levels (see `data.Batches`).
-        change: what to do to the images first, float (b, 1, 28, 28) in 0–1.
-    """
-    training = model.training
-    model.to(device).eval()
-    batches = Batches(split, BATCH_SIZE, device, augment=change, scaling=scaling)
-    logits = torch.cat([model(images).float().cpu() for images, _ in batches])
-    model.train(training)
-    return Predictions(logits, split.labels.cpu())
-
-
-def combine(predictions: Iterable[Predictions]) -> Predictions:
-    """One answer from several about the same n images: the mean of their probabilities, as log probabilities.
-
-    Raises:
-        ValueError: nothing to combine, or not the same images.
-    """
-    predictions = list(predictions)
-    if not predictions or any(not torch.equal(one.labels, predictions[0].labels) for one in predictions):
-        raise ValueError("need one or more predictions, all of the same images")
-    mean = torch.stack([one.probabilities for one in predictions]).mean(0)
-    return Predictions(mean.clamp_min(torch.finfo(mean.dtype).tiny).log(), predictions[0].labels)
+from helpers.data import Split
+from helpers.trained import Predictions, Trained
 
 
 def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -188,17 +95,14 @@ def calibration_error(predictions: Predictions, bins: int = 10) -> float:
     return float(np.average((table["confidence"] - table["accuracy"]).abs(), weights=table["images"]))
 
 
-def occlusion_map(
-    model: nn.Module, image: torch.Tensor, digit: int, patch: int = 7, *, scaling: str = "normalised"
-) -> torch.Tensor:
+def occlusion_map(trained: Trained, image: torch.Tensor, digit: int, patch: int = 7) -> torch.Tensor:
     """How much the probability of a digit falls when a patch of background covers each part of an image.
 
     Args:
-        model: returns logits.
+        trained: the network.
         image: uint8 (28, 28).
         digit: whose probability is watched.
         patch: side of the square in pixels, odd.
-        scaling: how the network was trained to see grey levels (see `data.Batches`).
 
     Returns:
         float (28, 28): at each pixel, the fall (positive: that part spoke for the digit) with the patch centred there.
@@ -212,6 +116,5 @@ def occlusion_map(
         row, column = divmod(pixel, width)
         covered[pixel, row : row + patch, column : column + patch] = 0
     variants = torch.cat([image[None], covered[:, reach : reach + height, reach : reach + width]])
-    labels = torch.full((len(variants),), digit)
-    probabilities = predict(model, Split(variants, labels), scaling=scaling).probabilities[:, digit]
+    probabilities = trained.predict(Split(variants)).probabilities[:, digit]
     return (probabilities[0] - probabilities[1:]).reshape(height, width)

@@ -1,17 +1,9 @@
-"""Files that are written whole or not at all, and the error that says what is wrong with one."""
+"""Files that are written whole or not at all."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-
-
-class FileError(Exception):
-    """A file cannot be used or written: says which, what is wrong with it and what to do."""
-
-    def __init__(self, path: Path | str, problem: str, remedy: str):
-        super().__init__(f"{path}: {problem}. {remedy}.")
-        self.path = Path(path)
 
 
 @contextlib.contextmanager

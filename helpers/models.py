@@ -2,9 +2,10 @@
 
 import copy
 from collections import Counter, OrderedDict
+from collections.abc import Callable
+from functools import partial
 
 import torch
-import torchsummary
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -32,11 +33,9 @@ SHORT_NAMES = {
     nn.BatchNorm2d: "norm",
     nn.ReLU: "relu",
     nn.MaxPool2d: "pool",
-    nn.AdaptiveAvgPool2d: "mean",
     nn.Dropout: "dropout",
     QuickDropout: "dropout",
     nn.Flatten: "flatten",
-    nn.ZeroPad2d: "crop",
     nn.Linear: "linear",
 }
 
@@ -150,194 +149,42 @@ class SmallVgg(Network):
         super().__init__(*layers, nn.Flatten(), nn.Linear(784, 10))
 
 
-class OneEpoch(Network):
-    """Two convolutions and two linear layers, 215,194 parameters: made for a single fast epoch on a GPU.
-
-    Source: github.com/tuomaso/train_mnist_fast.
-    """
-
-    def __init__(self):
-        super().__init__(
-            *(nn.Conv2d(1, 24, 5), nn.MaxPool2d(2), nn.ReLU()),
-            *(nn.Conv2d(24, 32, 3), nn.MaxPool2d(2), nn.ReLU()),
-            *(nn.Flatten(), nn.Linear(800, 256), nn.ReLU(), nn.Linear(256, 10)),
-        )
-
-
-def _bare_block(inputs: int, outputs: int, kernel: int = 3, pool: bool = False, **options) -> tuple[nn.Module, ...]:
-    """Batch norm subtracts the mean, so a bias before it would do nothing; pooling first leaves it less to do."""
-    conv = nn.Conv2d(inputs, outputs, kernel, bias=False, **options)
-    return conv, *[nn.MaxPool2d(2)] * pool, nn.BatchNorm2d(outputs), nn.ReLU()
-
-
-class Quick(Network):
-    """Four convolutions whose first one, 5×5 with stride 2, leaves a quarter of the pixels: cheap to train.
-
-    Map sizes 28→12→12→6→6→4→2. `quick-16-32-32-64` has 35,514 parameters.
-
-    Args:
-        widths: channels behind each of the four convolutions.
-    """
-
-    def __init__(self, *widths: int):
-        first, second, third, fourth = widths
-        super().__init__(
-            *_bare_block(1, first, kernel=5, stride=2),
-            *_bare_block(first, second, padding=1, pool=True),
-            *_bare_block(second, third, padding=1),
-            *_bare_block(third, fourth, pool=True),
-            *(nn.Flatten(), nn.Linear(4 * fourth, 10)),
-        )
-
-
-class EarlyPool(Network):
-    """Four convolutions that pool behind the first and the third, and one linear layer.
-
-    Map sizes 28→24→12→12→10→5→3. `early_pool-16-32-32-64` has 38,714 parameters.
-
-    Args:
-        widths: channels behind each of the four convolutions.
-    """
-
-    def __init__(self, *widths: int):
-        first, second, third, fourth = widths
-        super().__init__(
-            *_bare_block(1, first, kernel=5, pool=True),
-            *_bare_block(first, second, padding=1),
-            *_bare_block(second, third, pool=True),
-            *_bare_block(third, fourth),
-            *(nn.Flatten(), nn.Linear(9 * fourth, 10)),
-        )
-
-
-class Trimmed(Network):
-    """`EarlyPool` on the central 24×24 pixels: padding by −2 takes off the two outermost rings, almost empty on MNIST.
-
-    That leaves a third fewer numbers behind the first convolution. Map sizes 28→24→20→10→10→8→4→2.
-    `trimmed-16-16-16-64` has 17,018 parameters. A fifth width adds a padded convolution before the last one.
-
-    Args:
-        widths: channels behind each of the four or five convolutions.
-    """
-
-    rings, last_side = 2, 2
-
-    def __init__(self, *widths: int):
-        first, second, third, *padded, last = widths
-        deeper = _bare_block(third, *padded, padding=1) if padded else ()
-        super().__init__(
-            nn.ZeroPad2d(-self.rings),
-            *_bare_block(1, first, kernel=5, pool=True),
-            *_bare_block(first, second, padding=1),
-            *_bare_block(second, third, pool=True),
-            *deeper,
-            *_bare_block(widths[-2], last),
-            *(nn.Flatten(), nn.Linear(self.last_side**2 * last, 10)),
-        )
-
-
-class Boxed(Trimmed):
-    """`Trimmed` to the central 20×20 pixels: MNIST's digits were fitted into a box of that size before centring.
-
-    Map sizes 28→20→16→8→8→6→3→1. `boxed-16-16-32-64` has 26,650 parameters.
-    """
-
-    rings, last_side = 4, 1
-
-
-class Paired(Network):
-    """`EarlyPool` with pairs of 3×3 convolutions: the first two see as far as one of 5×5, with a ReLU in between.
-
-    Map sizes 28→26→24→12→12→10→5→3. `paired-8-8-16-16-16` has 7,986 parameters. A sixth width adds a padded
-    convolution before the last one.
-
-    Args:
-        widths: channels behind each of the five or six convolutions.
-
-    Source: small kernels in a row for a large one are the idea of K. Simonyan and A. Zisserman, arXiv:1409.1556.
-    """
-
-    def __init__(self, *widths: int):
-        first, second, third, fourth, *padded, last = widths
-        deeper = _bare_block(fourth, *padded, padding=1) if padded else ()
-        super().__init__(
-            *_bare_block(1, first),
-            *_bare_block(first, second, pool=True),
-            *_bare_block(second, third, padding=1),
-            *_bare_block(third, fourth, pool=True),
-            *deeper,
-            *_bare_block(widths[-2], last),
-            *(nn.Flatten(), nn.Linear(9 * last, 10)),
-        )
-
-
-def _separable_block(inputs: int, outputs: int, padding: int = 0, pool: bool = False) -> tuple[nn.Module, ...]:
-    """A 3×3 kernel for each channel, then a 1×1 convolution that mixes channels: 9 + outputs weights for each input."""
-    depthwise = nn.Conv2d(inputs, inputs, 3, padding=padding, groups=inputs, bias=False)
-    return depthwise, *_bare_block(inputs, outputs, kernel=1, pool=pool)
-
-
-class Separable(Network):
-    """`EarlyPool` with depthwise-separable convolutions: most of it for a fraction of the parameters.
-
-    Map sizes 28→24→12→12→10→5→3→1. The last depthwise convolution weighs the nine places of each channel, where a
-    linear layer would need nine weights for each channel and digit. `separable-8-16-20-20` has 1,962 parameters.
-
-    Args:
-        widths: channels behind the first convolution and behind each of the three blocks.
-
-    Source: depthwise-separable convolutions are those of A. Howard and others, arXiv:1704.04861.
-    """
-
-    def __init__(self, *widths: int):
-        first, second, third, fourth = widths
-        super().__init__(
-            *_bare_block(1, first, kernel=5, pool=True),
-            *_separable_block(first, second, padding=1),
-            *_separable_block(second, third, pool=True),
-            *_separable_block(third, fourth),
-            nn.Conv2d(fourth, fourth, 3, groups=fourth, bias=False),
-            *(nn.Flatten(), nn.Linear(fourth, 10)),
-        )
-
-
-MODELS = {
+MODELS: dict[str, Callable[..., nn.Module]] = {
     "five_conv": FiveConv,
     "compact": Compact,
     "lenet5": LeNet5,
     "mlp": Mlp,
     "lenet5_regularised": LeNet5Regularised,
     "small_vgg": SmallVgg,
-    "one_epoch": OneEpoch,
 }
 
 
-# Networks of the course's own come in families: a name such as quick-16-32-32-64 gives the widths.
-FAMILIES = {
-    "quick": Quick,
-    "early_pool": EarlyPool,
-    "trimmed": Trimmed,
-    "boxed": Boxed,
-    "paired": Paired,
-    "separable": Separable,
-}
-DEPTHS = {"trimmed": (4, 5), "boxed": (4, 5), "paired": (5, 6)}
+def find_builder(name: str) -> Callable[[], nn.Module]:
+    """What makes the network of that name.
 
-
-def build_model(name: str) -> nn.Module:
-    """A freshly initialised network by its name: one of `MODELS`, or one of `FAMILIES` with its widths.
+    Args:
+        name: a key of `MODELS`, followed by numbers where that network takes any (as those of `lab.networks` do).
 
     Raises:
         ValueError: no network has that name.
     """
-    family, *widths = name.split("-")
-    if name in MODELS:
-        return MODELS[name]()
-    known = family in FAMILIES and len(widths) in DEPTHS.get(family, (4,))
-    if known and all(width.isdecimal() and int(width) for width in widths):
-        return FAMILIES[family](*map(int, widths))
-    families = f"families with widths, as in quick-16-32-32-64: {', '.join(FAMILIES)}"
-    raise ValueError(f"no network is called {name!r}; there are {', '.join(MODELS)}, and {families}")
+    kind, *numbers = name.split("-")
+    if kind not in MODELS or not all(number.isdecimal() and 0 < int(number) <= 4_096 for number in numbers):
+        hint = "those of the lab are known once `lab` is imported"
+        raise ValueError(f"no network is called {name!r}; there are {', '.join(MODELS)} ({hint})")
+    return partial(MODELS[kind], *map(int, numbers))
+
+
+def build_model(name: str) -> nn.Module:
+    """A freshly initialised network by its name (see `find_builder`).
+
+    Raises:
+        ValueError: no network has that name, or not with these numbers.
+    """
+    try:
+        return find_builder(name)()
+    except TypeError as error:
+        raise ValueError(f"{name!r} has numbers that {name.partition('-')[0]} does not take") from error
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -362,5 +209,7 @@ def print_summary(model: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)) 
     It runs on a copy on the CPU in eval mode, away from the random state: torchsummary itself would update batch
     norm's statistics and draw random numbers.
     """
+    import torchsummary  # only here, so that the course does without it elsewhere
+
     with torch.random.fork_rng(devices=[]):
         torchsummary.summary(copy.deepcopy(model).cpu().eval(), input_shape, device="cpu")

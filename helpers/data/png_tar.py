@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from helpers.data.errors import DataError
+from helpers.data.splits import Split
+from helpers.errors import DataError
 
 NAME = re.compile(r"(?P<id>[0-9]{1,12})_(?P<label>[0-9])\.png", re.IGNORECASE)
 SIDE = 28
@@ -173,10 +174,19 @@ class PngDigits(Dataset):
         return len(self.paths)
 
     def __getitem__(self, index: int):
-        path = self.paths[index]
+        image = self._read(self.paths[index])
+        return (self.transform(image) if self.transform else image), self.labels[index]
+
+    def to_split(self) -> Split:
+        """All of them in memory, as training wants them; without the transform."""
+        return Split(torch.cat([self._read(path) for path in self.paths]), torch.tensor(self.labels))
+
+    def _read(self, path: Path) -> torch.Tensor:
         try:
             with Image.open(path) as file:
                 image = torch.from_numpy(np.array(file.convert("L")))[None]
         except (OSError, SyntaxError, ValueError) as error:
             raise DataError(path, "is not a readable image", "Unpack the archive again") from error
-        return (self.transform(image) if self.transform else image), self.labels[index]
+        if image.shape != (1, SIDE, SIDE):
+            raise DataError(path, f"has {image.shape[2]} × {image.shape[1]} pixels", f"Digits have {SIDE} × {SIDE}")
+        return image

@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,14 +15,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from tqdm import tqdm
 
-from helpers.augmentation import AFFINE_STRENGTHS
 from helpers.data import MEAN, STD, Mnist, Split
-from helpers.evaluation import predict
-from helpers.experiments import ALL_RECIPES
 from helpers.models import build_model
 from helpers.recipes import Recipe
-from helpers.records import describe_device, list_versions
-from helpers.training import Learner, fit, make_optimiser, make_train_batches
+from lab.augmentation import AFFINE_STRENGTHS
+from lab.recipes import ALL_RECIPES
+from lab.records import describe_device, list_versions
+from lab.training import fit
 
 RECORD = Path(__file__).resolve().parents[1] / "data" / "benchmark.json"
 
@@ -71,7 +70,7 @@ def train_plainly(recipe: Recipe, train: Split, device: torch.device, steps: int
         steps: batches; one epoch by default.
     """
     model = build_model(recipe.model).to(device).train()
-    optimiser = make_optimiser(recipe, model)
+    optimiser = recipe.make_optimiser(model.parameters())
     for images, labels in itertools.islice(make_plain_loader(recipe, train), steps):
         loss = F.cross_entropy(model(images.to(device)), labels.to(device))
         optimiser.zero_grad()
@@ -81,13 +80,9 @@ def train_plainly(recipe: Recipe, train: Split, device: torch.device, steps: int
 
 
 def train_steps(recipe: Recipe, train: Split, device: torch.device, steps: int | None = None) -> nn.Module:
-    """So many steps on the course's own path, where images live on the device; one epoch by default."""
-    batches = make_train_batches(recipe, train, device)
-    learner = Learner(recipe, 0, device, len(train))
-    learner.model.train()
-    for images, labels in itertools.islice(batches, steps):
-        learner.step(images, labels)
-    return learner.model
+    """So many steps of the course's own loop, where images live on the device; one epoch by default."""
+    some = train if steps is None else train.take(steps * recipe.batch_size)
+    return fit(replace(recipe, epochs=1), some, device=device).network
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ class Entry:
     """One row of the benchmark.
 
     Attributes:
-        recipe: its name in `experiments.ALL_RECIPES`.
+        recipe: its name in `recipes.ALL_RECIPES`.
         plain: whether the plain loop trains it.
         whole: whether it is trained to its end, and then looked at on the test images; else a part of it is timed
             and the rest extrapolated.
@@ -135,13 +130,12 @@ def order_entries(quick: bool) -> list[Entry]:
 
 def train_whole(name: str, mnist: Mnist, device: torch.device, seed: int) -> tuple[float, float]:
     """Train a recipe to its end on all training images; returns its seconds and its test accuracy."""
-    recipe, train = ALL_RECIPES[name], Split(mnist.train_images, mnist.train_labels)
+    recipe, train = ALL_RECIPES[name], mnist.train
     time_steps(train_steps, recipe, train, device, FEW)  # the first time prepares much that is used again
     started = time.perf_counter()
     run = fit(recipe, train, None, seed=seed, device=device)
     seconds = time.perf_counter() - started
-    test = Split(mnist.test_images, mnist.test_labels)
-    return seconds, predict(run.model, test, device=device, scaling=recipe.scaling).accuracy
+    return seconds, run.predict(mnist.test, device).accuracy
 
 
 def extrapolate(entry: Entry, train: Split, device: torch.device, part: float | None) -> float:
@@ -175,7 +169,7 @@ def run_benchmark(mnist: Mnist, device: torch.device, *, quick: bool = False) ->
         What can be kept as JSON: `device`, `versions`, `quick` and `rounds`, a list of dictionaries with `entry`,
         `seconds` and `accuracy`.
     """
-    train, part, measured = Split(mnist.train_images, mnist.train_labels), QUICK_SECONDS if quick else None, []
+    train, part, measured = mnist.train, QUICK_SECONDS if quick else None, []
     seeds = {entry: itertools.count() for entry in ENTRIES}
     with tqdm(ROUNDS * order_entries(quick), unit="run") as bar:
         for entry in bar:

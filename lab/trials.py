@@ -8,33 +8,26 @@ from pathlib import Path
 import pandas as pd
 from torch import nn
 
-from helpers.augmentation import AUGMENTATIONS
-from helpers.data import Mnist, Split, split_train_validation
-from helpers.data.batches import SCALINGS
-from helpers.data.splits import VALIDATION_SHARE
-from helpers.device import device
-from helpers.evaluation import predict
-from helpers.experiments import ALL_RECIPES
+from helpers.data import VALIDATION_SHARE, Mnist, Split, split_train_validation
 from helpers.files import replace_text
 from helpers.models import build_model, count_parameters
-from helpers.recipes import Recipe
-from helpers.reproduction import KEPT, UNFINISHED
-from helpers.training import fit
+from lab.recipes import ALL_RECIPES, LabRecipe
+from lab.reproduction import KEPT, UNFINISHED
+from lab.training import fit
 
 HELD_OUT = round(60_000 * VALIDATION_SHARE)
 TABLE = Path(__file__).resolve().parents[1] / "data" / "trials.csv"
 TEACHERS = 4  # of a trial, which trains them itself
 SWITCHES = {"true": True, "false": False}
-NAMES = {"augmentation": [None, *AUGMENTATIONS], "scaling": list(SCALINGS), "teacher": [None, *KEPT]}
 
 
-def change_recipe(recipe: Recipe, changes: list[str]) -> Recipe:
+def change_recipe(recipe: LabRecipe, changes: list[str]) -> LabRecipe:
     """A recipe with some fields changed, each given as text such as `epochs=6` or `augmentation=none`.
 
     Raises:
         ValueError: no such field, a value that it cannot have, or no network of that name.
     """
-    hints, values = typing.get_type_hints(Recipe), {}
+    hints, values = {field.name: field.type for field in dataclasses.fields(LabRecipe)}, {}
     for change in changes:
         name, _, text = change.partition("=")
         if name not in hints:
@@ -45,11 +38,8 @@ def change_recipe(recipe: Recipe, changes: list[str]) -> Recipe:
             raise ValueError(f"{name}: {error}") from error
     changed = dataclasses.replace(recipe, **values)
     build_model(changed.model)
-    for name, known in NAMES.items():
-        if getattr(changed, name) not in known:
-            raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, not {getattr(changed, name)!r}")
-    if min(changed.epochs, changed.batch_size) < 1:
-        raise ValueError("epochs and batch_size must be at least 1")
+    if changed.teacher not in (None, *KEPT):
+        raise ValueError(f"teacher must be none or one of {', '.join(KEPT)}, not {changed.teacher!r}")
     return changed
 
 
@@ -65,7 +55,7 @@ def _read_value(text: str, hint: type) -> object:
     return SWITCHES[text] if hint is bool else hint(text)
 
 
-def run_trial(recipe: Recipe, mnist: Mnist, seed: int, held_out: int, unfinished: Path = UNFINISHED) -> dict:
+def run_trial(recipe: LabRecipe, mnist: Mnist, seed: int, held_out: int, unfinished: Path = UNFINISHED) -> dict:
     """Train on all images but those held out, and look at these once, at the end; the test images stay away.
 
     Args:
@@ -79,25 +69,24 @@ def run_trial(recipe: Recipe, mnist: Mnist, seed: int, held_out: int, unfinished
         `validation_accuracy`, `validation_loss` (nats an image), `seconds`, `parameters`, `seed`, `held_out`, and
         every field of the recipe.
     """
-    share = held_out / len(mnist.train_labels)
-    train, validation = split_train_validation(mnist.train_images, mnist.train_labels, share=share)
+    train, validation = split_train_validation(mnist.train, share=held_out / len(mnist.train))
     teachers = train_teachers(recipe, train, unfinished)
     started = time.perf_counter()
     run = fit(recipe, train, None, seed=seed, teachers=teachers)
     seconds = time.perf_counter() - started
-    predictions = predict(run.model, validation, device=device(), scaling=recipe.scaling)
+    predictions = run.predict(validation)
     result = {
         "validation_accuracy": round(predictions.accuracy, 4),
         "validation_loss": round(predictions.losses.mean().item(), 5),
         "seconds": round(seconds, 1),
-        "parameters": count_parameters(run.model),
+        "parameters": count_parameters(run.network),
         "seed": seed,
         "held_out": held_out,
     }
     return result | dataclasses.asdict(recipe)
 
 
-def train_teachers(recipe: Recipe, train: Split, unfinished: Path) -> list[nn.Module]:
+def train_teachers(recipe: LabRecipe, train: Split, unfinished: Path) -> list[nn.Module]:
     """Teachers for a trial, if its recipe has one: those of the course have seen the held-out images.
 
     Args:
@@ -109,7 +98,7 @@ def train_teachers(recipe: Recipe, train: Split, unfinished: Path) -> list[nn.Mo
         return []
     folders = [unfinished / f"{recipe.teacher}-{seed}-of-{len(train)}" for seed in range(TEACHERS)]
     teacher = ALL_RECIPES[recipe.teacher]
-    return [fit(teacher, train, None, seed=seed, folder=folder).model for seed, folder in enumerate(folders)]
+    return [fit(teacher, train, None, seed=seed, folder=folder).network for seed, folder in enumerate(folders)]
 
 
 def add_trial(trial: dict, path: Path) -> None:

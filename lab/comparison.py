@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import scipy.stats
+import torch
 
 from helpers.evaluation import mcnemar_test
 from helpers.models import build_model, count_multiply_adds
-from helpers.recipes import Recipe
-from helpers.records import Record
+from helpers.trained import Predictions
+from lab.recipes import ALL_RECIPES
+from lab.records import Record
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def tabulate_runs(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def _time_at_best(record: Record) -> float:
-    recipe = Recipe(**record.settings)
+    recipe = ALL_RECIPES[record.recipe]
     total, epochs = recipe.count_steps(record.images), enumerate(record.history["seconds"])
     return min(seconds * total / recipe.steps_in_epoch(epoch, record.images) for epoch, seconds in epochs)
 
@@ -116,3 +118,16 @@ def compare_over_seeds(one: Iterable[Record], other: Iterable[Record]) -> tuple[
     if min(map(len, accuracies)) < 2:
         return difference, float("nan")
     return difference, float(scipy.stats.ttest_ind(*accuracies, equal_var=False).pvalue)
+
+
+def combine(predictions: Iterable[Predictions]) -> Predictions:
+    """One answer from several about the same n images: the mean of their probabilities, as log probabilities.
+
+    Raises:
+        ValueError: nothing to combine, or not the same images.
+    """
+    predictions = list(predictions)
+    if not predictions or any(not torch.equal(one.labels, predictions[0].labels) for one in predictions):
+        raise ValueError("need one or more predictions, all of the same images")
+    mean = torch.stack([one.probabilities for one in predictions]).mean(0)
+    return Predictions(mean.clamp_min(torch.finfo(mean.dtype).tiny).log(), predictions[0].labels)

@@ -4,18 +4,17 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import torch
 from torch import nn
 
-from helpers import records
-from helpers.checkpoints import load_network
-from helpers.data import Mnist, Split
-from helpers.device import device
-from helpers.evaluation import predict
-from helpers.experiments import ALL_RECIPES, OURS
-from helpers.files import FileError
+from helpers.checkpoints import load_trained, save_trained
+from helpers.data import Mnist
+from helpers.errors import CourseError
 from helpers.recipes import Recipe
-from helpers.records import Record, RecordError, find_path, make_record, read_record, read_records, write_record
-from helpers.training import TrainingError, fit, save_network
+from lab import records
+from lab.recipes import ALL_RECIPES, OURS, extend
+from lab.records import Record, RecordError, find_path, make_record, read_record, read_records, write_record
+from lab.training import fit
 
 UNFINISHED = Path(__file__).resolve().parents[1] / "build" / "runs"
 NETWORKS = Path(__file__).resolve().parents[1] / "data" / "checkpoints"
@@ -34,7 +33,7 @@ def list_runs(names: Iterable[str] = (), seeds: Iterable[int] | None = None) -> 
     """
     runs = {(name, seed) for name in names or ALL_RECIPES for seed in (SEEDS[name] if seeds is None else seeds)}
     order = list(ALL_RECIPES)
-    return sorted(runs, key=lambda run: (ALL_RECIPES[run[0]].teacher is not None, run[1], order.index(run[0])))
+    return sorted(runs, key=lambda run: (extend(ALL_RECIPES[run[0]]).teacher is not None, run[1], order.index(run[0])))
 
 
 def find_missing(
@@ -82,15 +81,13 @@ def reproduce(
         TrainingError: the loss is not a number any more.
         RecordError: the record cannot be written.
     """
-    train, test = Split(mnist.train_images, mnist.train_labels), Split(mnist.test_images, mnist.test_labels)
     checkpoints = unfinished / f"{name}-{seed}"
-    recipe, looked_at = ALL_RECIPES[name], None if name in OURS else test
+    recipe, looked_at = ALL_RECIPES[name], None if name in OURS else mnist.test
     teachers = load_teachers(recipe, networks)
-    run = fit(recipe, train, looked_at, seed=seed, folder=checkpoints, teachers=teachers)
-    predictions = predict(run.model, test, device=device(), scaling=run.recipe.scaling)
-    record = make_record(name, run, predictions, len(train), held_out="test")
+    run = fit(recipe, mnist.train, looked_at, seed=seed, folder=checkpoints, teachers=teachers)
+    record = make_record(name, run, run.predict(mnist.test), len(mnist.train), held_out="test")
     if name in KEPT:
-        save_network(networks / f"{name}-{seed}.pt", run)
+        save_trained(networks / f"{name}-{seed}.pt", run, precision=torch.float16)
     write_record(record, folder)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return record
@@ -104,9 +101,8 @@ def load_teachers(recipe: Recipe, networks: Path = NETWORKS) -> list[nn.Module]:
     Raises:
         CheckpointError: one of them is missing or damaged.
     """
-    if recipe.teacher is None:
-        return []
-    return [load_network(networks / f"{recipe.teacher}-{seed}.pt")[0] for seed in SEEDS[recipe.teacher]]
+    teacher = extend(recipe).teacher
+    return [load_trained(networks / f"{teacher}-{seed}.pt").network for seed in SEEDS[teacher]] if teacher else []
 
 
 def reproduce_all(
@@ -127,7 +123,7 @@ def reproduce_all(
         print(f"{number + 1}/{len(missing)}: {name}, seed {seed}; {left}", flush=True)
         try:
             record = reproduce(name, seed, mnist, folder=folder, unfinished=unfinished)
-        except (FileError, TrainingError) as error:
+        except CourseError as error:
             errors.append(error)
             print(f"{name}, seed {seed} failed: {error}", flush=True)
         else:

@@ -1,6 +1,5 @@
 """What a finished run measured: one small JSON file a run, written whole or not at all."""
 
-import base64
 import dataclasses
 import json
 import math
@@ -8,16 +7,15 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
-from helpers.evaluation import Predictions
-from helpers.experiments import ALL_RECIPES
-from helpers.files import FileError, replace_text
+from helpers.errors import FileError
+from helpers.files import replace_text
 from helpers.models import count_parameters
 from helpers.recipes import Recipe
-from helpers.training import Run
+from helpers.trained import Predictions, Trained
+from lab.recipes import ALL_RECIPES
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "results"
 
@@ -31,7 +29,7 @@ class Record:
     """What one run measured.
 
     Attributes:
-        recipe: its name in `experiments.ALL_RECIPES`.
+        recipe: its name in `recipes.ALL_RECIPES`.
         seed: of the run.
         settings: the recipe's own fields as they were.
         images: how many it learnt from.
@@ -39,7 +37,7 @@ class Record:
         epochs: that it was trained for.
         validation_accuracy: at the last epoch; None where all training images were learnt from.
         test_accuracy: at the last epoch.
-        test_correct: which test images are right, a bit each, packed and in base 64 (see `correct`).
+        test_wrong: which test images are wrong, their places in rising order.
         confusion: counts of test images, ten rows (labels) of ten answers.
         seconds: of all epochs together, the look at the held-out images included.
         device: what it ran on.
@@ -55,7 +53,7 @@ class Record:
     epochs: int
     validation_accuracy: float | None
     test_accuracy: float
-    test_correct: str
+    test_wrong: list[int]
     confusion: list[list[int]]
     seconds: float
     device: str
@@ -65,15 +63,16 @@ class Record:
     @property
     def correct(self) -> torch.Tensor:
         """Which test images are right, bool (n,)."""
-        bits = np.frombuffer(base64.b64decode(self.test_correct), dtype=np.uint8)
-        return torch.from_numpy(np.unpackbits(bits, count=sum(map(sum, self.confusion)))).bool()
+        correct = torch.ones(sum(map(sum, self.confusion)), dtype=torch.bool)
+        correct[torch.tensor(self.test_wrong, dtype=torch.int64)] = False
+        return correct
 
     def table(self) -> pd.DataFrame:
         """The history, a row per epoch from 1."""
         return pd.DataFrame(self.history).rename_axis("epoch").rename(index=lambda row: row + 1)
 
 
-def make_record(name: str, run: Run, predictions: Predictions, images: int, *, held_out: str) -> Record:
+def make_record(name: str, run: Trained, predictions: Predictions, images: int, *, held_out: str) -> Record:
     """The record of a finished run.
 
     Args:
@@ -88,19 +87,24 @@ def make_record(name: str, run: Run, predictions: Predictions, images: int, *, h
     return Record(
         recipe=name,
         seed=run.seed,
-        settings=json.loads(json.dumps(dataclasses.asdict(run.recipe))),  # lists for tuples, as a file has them
+        settings=_list_settings(run.recipe),
         images=images,
-        parameters=count_parameters(run.model),
+        parameters=count_parameters(run.network),
         epochs=len(run.history),
         validation_accuracy=history["validation_accuracy"][-1] if held_out == "validation" else None,
         test_accuracy=predictions.correct.sum().item() / len(predictions.labels),
-        test_correct=base64.b64encode(np.packbits(predictions.correct.numpy())).decode(),
+        test_wrong=(~predictions.correct).nonzero().flatten().tolist(),
         confusion=predictions.confusion.tolist(),
         seconds=round(sum(history["seconds"]), 2),
-        device=describe_device(next(run.model.parameters()).device),
+        device=describe_device(next(run.network.parameters()).device),
         versions=list_versions(),
         history=history,
     )
+
+
+def _list_settings(recipe: Recipe) -> dict:
+    """A recipe's fields as a file has them, with lists for tuples."""
+    return json.loads(json.dumps(dataclasses.asdict(recipe)))
 
 
 def list_versions() -> dict[str, str]:
@@ -172,8 +176,7 @@ def _find_wrong_run(path: Path, record: Record) -> str | None:
         return f"is of an unknown seed, {record.seed!r}"
     if path.name != find_path(record.recipe, record.seed).name:
         return f"is of {record.recipe} with seed {record.seed}, which its name does not say"
-    # A field that recipes did not have when the record was made counts with its default.
-    if Recipe(**record.settings) != ALL_RECIPES[record.recipe]:
+    if record.settings != _list_settings(ALL_RECIPES[record.recipe]):
         return f"was measured with other settings than {record.recipe} has now"
     return None
 
@@ -195,11 +198,13 @@ def _find_wrong_history(record: Record) -> str | None:
 def _find_wrong_counts(record: Record) -> str | None:
     total = sum(map(sum, record.confusion))
     right = sum(row[digit] for digit, row in enumerate(record.confusion))
-    packed = base64.b64decode(record.test_correct, validate=True)
+    wrong = record.test_wrong
     last = record.history.get("test_accuracy", [record.test_accuracy])[-1]
-    if [len(row) for row in record.confusion] != [10] * 10 or total < 1 or len(packed) != -(-total // 8):
+    if [len(row) for row in record.confusion] != [10] * 10 or total < 1:
         return "does not say what became of each test image"
-    if not right == int(record.correct.sum()) == round(record.test_accuracy * total) or round(last * total) != right:
+    if wrong != sorted({place for place in wrong if type(place) is int and 0 <= place < total}):
+        return "does not list its wrong test images in rising order"
+    if not right == total - len(wrong) == round(record.test_accuracy * total) or round(last * total) != right:
         return "does not agree with itself on how many test images are right"
     return None
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from helpers import records
-from helpers.comparison import PUBLISHED, summarise, tabulate_costs
-from helpers.experiments import OURS
 from helpers.files import replace_text
-from helpers.records import RecordError, read_records
+from lab import records
+from lab.comparison import PUBLISHED, summarise, tabulate_costs
+from lab.recipes import OURS
+from lab.records import RecordError, read_records
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- results: written by `make results` -->\n", "<!-- end of results -->\n"
