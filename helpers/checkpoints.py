@@ -105,7 +105,7 @@ class RunFolder:
 
     def __init__(self, folder: Path | str | None, trained: Trained, train: Split, **parts):
         self.folder, self.trained, self.parts = folder and Path(folder), trained, parts
-        self.data = folder and _describe_data(train)
+        self.data, self.epochs = folder and _describe_data(train), trained.recipe.epochs
 
     def __enter__(self) -> "RunFolder":
         """Take up the run that the folder holds, if there is one.
@@ -119,7 +119,8 @@ class RunFolder:
 
     def __exit__(self, kind: type | None, *_) -> None:
         if kind is KeyboardInterrupt:
-            raise Interrupted(self._describe_progress()) from None
+            where = f"saved in {self.folder}; run this again to go on from there" if self.folder else "done, none saved"
+            raise Interrupted(f"interrupted: {len(self.trained.history)} of {self.epochs} epochs are {where}") from None
 
     def save(self) -> None:
         """Write `last.pt`, and `best.pt` where this epoch is the best so far."""
@@ -137,9 +138,8 @@ class RunFolder:
         wanted = {"recipe": dataclasses.asdict(trained.recipe), "seed": trained.seed, "data": self.data}
         for part, value in wanted.items():
             if content.get(part) != value:
-                raise CheckpointError(
-                    path, f"is of another run: {_name_difference(part, content.get(part), value)}", ANEW
-                )
+                difference = _name_difference(part, content.get(part), value)
+                raise CheckpointError(path, f"is of another run: {difference}", ANEW)
         try:
             trained.network.load_state_dict(content["model"])
             for name, part in self.parts.items():
@@ -148,21 +148,11 @@ class RunFolder:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(path, f"does not fit this run ({error})", ANEW) from error
 
-    def _describe_progress(self) -> str:
-        done, total = len(self.trained.history), self.trained.recipe.epochs
-        if self.folder is None:
-            return f"interrupted after {done} of {total} epochs; none is saved, as no folder was named"
-        return f"interrupted: {done} of {total} epochs are saved in {self.folder}; run this again to go on from there"
-
 
 def _describe(trained: Trained) -> dict:
     weights = {name: value.cpu().contiguous() for name, value in trained.network.state_dict().items()}
-    return {
-        "recipe": dataclasses.asdict(trained.recipe),
-        "seed": trained.seed,
-        "history": trained.history,
-        "model": weights,
-    }
+    recipe = dataclasses.asdict(trained.recipe)
+    return {"recipe": recipe, "seed": trained.seed, "history": trained.history, "model": weights}
 
 
 def _describe_data(train: Split) -> str:

@@ -11,6 +11,10 @@ class CourseError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
+class InputError(CourseError, ValueError):
+    """A value cannot be what it is."""
+
+
 class FileError(CourseError):
     """A file cannot be used or written."""
 

@@ -1,5 +1,8 @@
 """How good is a network, how sure are we, and where does it go wrong?"""
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import scipy.stats
@@ -7,7 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from helpers.data import Split
+from helpers.errors import InputError
 from helpers.trained import Predictions, Trained
+
+EDGES = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1)
 
 
 def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -22,12 +28,12 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple
         Lower and upper bound as shares of one.
 
     Raises:
-        ValueError: counts that cannot be.
+        InputError: counts that cannot be.
 
     Source: E. B. Wilson, Journal of the American Statistical Association 22 (1927) 209–212.
     """
     if not 0 <= correct <= total or total < 1:
-        raise ValueError(f"need 0 <= correct <= total and total >= 1, got {correct} of {total}")
+        raise InputError(f"need 0 <= correct <= total and total >= 1, got {correct} of {total}")
     interval = scipy.stats.binomtest(correct, total).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -45,12 +51,12 @@ def mcnemar_test(correct_a: torch.Tensor, correct_b: torch.Tensor) -> tuple[int,
         Images that only a has right, images that only b has right, two-sided p-value.
 
     Raises:
-        ValueError: different numbers of images.
+        InputError: different numbers of images.
 
     Source: Q. McNemar, Psychometrika 12 (1947) 153–157, in its exact (binomial) form.
     """
     if correct_a.shape != correct_b.shape:
-        raise ValueError(f"not the same images: {tuple(correct_a.shape)} and {tuple(correct_b.shape)}")
+        raise InputError(f"not the same images: {tuple(correct_a.shape)} and {tuple(correct_b.shape)}")
     only_a = int((correct_a & ~correct_b).sum())
     only_b = int((correct_b & ~correct_a).sum())
     p_value = scipy.stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
@@ -63,35 +69,35 @@ def find_worst_errors(predictions: Predictions, count: int) -> torch.Tensor:
     return losses.argsort(descending=True)[: min(count, int((~predictions.correct).sum()))]
 
 
-def bin_by_confidence(predictions: Predictions, bins: int = 10) -> pd.DataFrame:
+def bin_by_confidence(predictions: Predictions, edges: Sequence[float] = EDGES) -> pd.DataFrame:
     """How often a network is right, by how sure it says it is.
 
     Args:
         predictions: of n images.
-        bins: so many bins with the same number of images in each, the least sure first.
+        edges: of the bins, rising from 0 to 1; narrow where confidence matters most.
 
     Returns:
-        A row per bin: `images`, mean `confidence`, `accuracy`.
+        A row per bin that holds an image: `images`, mean `confidence`, `accuracy`, and `low` and `high`, the 95 %
+        interval of that share.
     """
-    order = predictions.confidence.argsort(stable=True)
-    rows = [
-        {
-            "images": len(index),
-            "confidence": predictions.confidence[index].mean().item(),
-            "accuracy": predictions.correct[index].float().mean().item(),
-        }
-        for index in order.tensor_split(bins)
-    ]
+    confidence, rows = predictions.confidence, []
+    for low, high in itertools.pairwise(edges):
+        inside = (confidence > low) & (confidence <= high)
+        if count := int(inside.sum()):
+            right = int(predictions.correct[inside].sum())
+            interval = dict(zip(("low", "high"), wilson_interval(right, count)))
+            mean = confidence[inside].double().mean().item()
+            rows.append({"images": count, "confidence": mean, "accuracy": right / count, **interval})
     return pd.DataFrame(rows)
 
 
-def calibration_error(predictions: Predictions, bins: int = 10) -> float:
-    """Mean distance between confidence and accuracy over equally filled bins, weighted by their images.
+def calibration_error(predictions: Predictions, edges: Sequence[float] = EDGES) -> float:
+    """Mean distance between confidence and accuracy over bins, weighted by their images.
 
-    Source: the expected calibration error of M. P. Naeini, G. Cooper, M. Hauskrecht, AAAI (2015), with bins of equal
-    content instead of equal width, so that none is empty.
+    Source: the expected calibration error of M. P. Naeini, G. Cooper, M. Hauskrecht, AAAI (2015), with narrower bins
+    towards 1, where most images are.
     """
-    table = bin_by_confidence(predictions, bins)
+    table = bin_by_confidence(predictions, edges)
     return float(np.average((table["confidence"] - table["accuracy"]).abs(), weights=table["images"]))
 
 

@@ -19,13 +19,3 @@ def replace_file(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a text, whole or not at all.
-
-    Raises:
-        OSError: it cannot be written; an older file of that name stays as it was.
-    """
-    with replace_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn.modules.dropout import _DropoutNd
+
+from helpers.errors import InputError
 
 Pair = tuple[int, int]
 
@@ -27,14 +30,9 @@ POINTWISE_NAMES = frozenset(
     "logsigmoid mish mul neg relu relu6 relu_ reshape selu sigmoid silu softplus squeeze sub "
     "tanh truediv view".split()
 )
-LAYER_NAMES = {
-    "max_pool2d": nn.MaxPool2d,
-    "avg_pool2d": nn.AvgPool2d,
-    "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
-    "adaptive_max_pool2d": nn.AdaptiveMaxPool2d,
-    "softmax": nn.Softmax,
-    "log_softmax": nn.LogSoftmax,
-}
+LAYER_NAMES = {"max_pool2d": nn.MaxPool2d, "avg_pool2d": nn.AvgPool2d, "softmax": nn.Softmax}
+LAYER_NAMES |= {"adaptive_avg_pool2d": nn.AdaptiveAvgPool2d, "adaptive_max_pool2d": nn.AdaptiveMaxPool2d}
+LAYER_NAMES |= {"log_softmax": nn.LogSoftmax}
 LAYER_OPTIONS = ("kernel_size", "stride", "padding", "dilation", "output_size", "dim")
 
 
@@ -58,22 +56,22 @@ class Window:
 def list_windows(model: nn.Module, input_shape: tuple[int, ...]) -> list[Window]:
     """The windows of a network's layers in execution order, from one pass over an empty image."""
     if len(input_shape) != 3:
-        raise ValueError(f"input_shape must be (channels, height, width), not {input_shape}")
+        raise InputError(f"input_shape must be (channels, height, width), not {input_shape}")
     model = nn.Sequential(model) if isinstance(model, KNOWN) else model
     model = copy.deepcopy(model).cpu().float().eval()
     try:
         traced = fx.GraphModule(model, _Tracer().trace(model))
     except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{type(model).__name__} decides at run time which layers it calls: {error}") from error
-    recorder = _ShapeRecorder(traced)
+        raise InputError(f"{type(model).__name__} decides at run time which layers it calls: {error}") from error
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            recorder.run(torch.zeros(2, *input_shape))
+            ShapeProp(traced).propagate(torch.zeros(2, *input_shape))
     except RuntimeError as error:
-        raise ValueError(f"{type(model).__name__} does not take one image of shape {input_shape}: {error}") from error
-    windows = list(_follow_chain(traced, recorder.shapes))
+        raise InputError(f"{type(model).__name__} does not take one image of shape {input_shape}: {error}") from error
+    made = {node: node.meta.get("tensor_meta") for node in traced.graph.nodes if node.op not in ("get_attr", "output")}
+    windows = list(_follow_chain(traced, {node: tensor.shape for node, tensor in made.items() if tensor is not None}))
     if not windows:
-        raise ValueError(f"{type(model).__name__} has no layers")
+        raise InputError(f"{type(model).__name__} has no layers")
     return windows
 
 
@@ -90,33 +88,19 @@ class _Tracer(fx.Tracer):
         return inherited or isinstance(module, _DropoutNd) or super().is_leaf_module(module, qualified_name)
 
 
-class _ShapeRecorder(fx.Interpreter):
-    """Runs a traced network and keeps the shape of every tensor it makes."""
-
-    def __init__(self, module: fx.GraphModule):
-        super().__init__(module)
-        self.shapes: dict[fx.Node, torch.Size] = {}
-
-    def run_node(self, node: fx.Node):
-        result = super().run_node(node)
-        if isinstance(result, torch.Tensor) and node.op != "get_attr":
-            self.shapes[node] = result.shape
-        return result
-
-
 def _follow_chain(traced: fx.GraphModule, shapes: dict[fx.Node, torch.Size]) -> Iterator[Window]:
     """A window per layer; ValueError where a tensor is used twice or a layer takes two."""
-    nodes = [node for node in shapes if node.op != "output"]
+    nodes = list(shapes)
     calls, map_size = Counter(), _map_size(shapes[nodes[0]])
     for before, node in zip(nodes, nodes[1:]):
         if [other for other in node.all_input_nodes if other in shapes] != [before]:
-            raise ValueError(f"not a chain: the network branches or joins at {node.name!r}: no one table holds")
+            raise InputError(f"not a chain: the network branches or joins at {node.name!r}: no one table holds")
         layer = traced.get_submodule(node.target) if node.op == "call_module" else _as_layer(node)
         name = str(node.target) if node.op == "call_module" else node.name
         calls[name] += 1
         name = name if calls[name] == 1 else f"{name}#{calls[name]}"
         if len(shapes[node]) not in (2, 4) or len(shapes[node]) > len(shapes[before]):
-            raise ValueError(
+            raise InputError(
                 f"{name} gives shape {tuple(shapes[node])}: only maps (n, c, h, w), then flat (n, c), are known"
             )
         yield _describe(layer, name, map_size, shapes[node])
@@ -141,8 +125,8 @@ def _as_layer(node: fx.Node) -> nn.Module:
         if isinstance(axes, (tuple, list)) and {axis % 4 for axis in axes} == {2, 3}:
             return nn.AdaptiveAvgPool2d(1)
     if name in ("cat", "concat", "stack"):
-        raise ValueError(f"not a chain: the network joins several maps at {node.name!r}, so no one table holds")
-    raise ValueError(f"no receptive field is known for {name!r}; write it as a layer")
+        raise InputError(f"not a chain: the network joins several maps at {node.name!r}, so no one table holds")
+    raise InputError(f"no receptive field is known for {name!r}; write it as a layer")
 
 
 def _describe(layer: nn.Module, name: str, map_size: Pair, shape: torch.Size) -> Window:
@@ -152,7 +136,7 @@ def _describe(layer: nn.Module, name: str, map_size: Pair, shape: torch.Size) ->
         return Window(name, kernel=map_size)
     if isinstance(layer, ADAPTIVE):
         if any(before % after for before, after in zip(map_size, output_size)):
-            raise ValueError(f"{name} pools {map_size} to {output_size} with windows of different sizes")
+            raise InputError(f"{name} pools {map_size} to {output_size} with windows of different sizes")
         size = on_each_axis(lambda before, after: before // after, map_size, output_size)
         return Window(name, kernel=size, stride=size, output_size=output_size)
     if isinstance(layer, PADDINGS):
@@ -166,9 +150,9 @@ def _describe(layer: nn.Module, name: str, map_size: Pair, shape: torch.Size) ->
         if len(shape) == 4 and (
             output_size != map_size or (isinstance(layer, OVER_ONE_AXIS) and layer.dim not in (1, -3))
         ):
-            raise ValueError(f"{name} mixes or rearranges pixels: no receptive field is known for it")
+            raise InputError(f"{name} mixes or rearranges pixels: no receptive field is known for it")
         return Window(name, output_size=output_size)
-    raise ValueError(f"no receptive field is known for {name}, a {type(layer).__name__}")
+    raise InputError(f"no receptive field is known for {name}, a {type(layer).__name__}")
 
 
 def _pair(value: int | Pair) -> Pair:

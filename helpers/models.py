@@ -1,6 +1,7 @@
 """The networks of the course: each as short as its description, each returning logits (n, 10)."""
 
 import copy
+import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -8,6 +9,8 @@ from functools import partial
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from helpers.errors import InputError
 
 
 class QuickDropout(nn.Dropout):
@@ -27,19 +30,6 @@ class QuickDropout(nn.Dropout):
         return torch.where(keep, values / (1 - self.p), torch.zeros((), dtype=values.dtype))
 
 
-SHORT_NAMES = {
-    nn.Conv2d: "conv",
-    nn.BatchNorm1d: "norm",
-    nn.BatchNorm2d: "norm",
-    nn.ReLU: "relu",
-    nn.MaxPool2d: "pool",
-    nn.Dropout: "dropout",
-    QuickDropout: "dropout",
-    nn.Flatten: "flatten",
-    nn.Linear: "linear",
-}
-
-
 class Network(nn.Sequential):
     """Layers in a row, named by kind and number: conv1, norm1, relu1, conv2 …
 
@@ -49,7 +39,7 @@ class Network(nn.Sequential):
     def __init__(self, *layers: nn.Module):
         counts, named = Counter(), OrderedDict()
         for layer in layers:
-            kind = SHORT_NAMES[type(layer)]
+            kind = re.sub(r"batch|max|quick|\dd", "", type(layer).__name__.lower())  # norm for BatchNorm2d
             counts[kind] += 1
             named[f"{kind}{counts[kind]}"] = layer
         super().__init__(named)
@@ -60,103 +50,83 @@ class Network(nn.Sequential):
         return nn.Sequential(*list(self)[: names.index(name) + 1])
 
 
-class FiveConv(Network):
+def five_conv() -> Network:
     """Five unpadded 3×3 convolutions and two linear layers, 691,786 parameters (recipe A).
 
     Map sizes 28→26→24→12→10→8→4→2→1. Batch norm comes after the pooling, as published. The published network
     ends in a softmax; here it belongs to the recipe's loss, so that every network of the course returns logits.
     """
-
-    def __init__(self):
-        super().__init__(
-            *(nn.Conv2d(1, 64, 3), nn.ReLU()),
-            *(nn.Conv2d(64, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(64)),
-            *(nn.Conv2d(64, 128, 3), nn.ReLU()),
-            *(nn.Conv2d(128, 128, 3), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(128)),
-            *(nn.Conv2d(128, 256, 3), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(256)),
-            *(nn.Flatten(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 10)),
-        )
+    return Network(
+        *(nn.Conv2d(1, 64, 3), nn.ReLU()),
+        *(nn.Conv2d(64, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(64)),
+        *(nn.Conv2d(64, 128, 3), nn.ReLU()),
+        *(nn.Conv2d(128, 128, 3), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(128)),
+        *(nn.Conv2d(128, 256, 3), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(256)),
+        *(nn.Flatten(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 10)),
+    )
 
 
 def _conv_block(inputs: int, outputs: int, kernel: int = 3, padding: int = 0) -> tuple[nn.Module, ...]:
     return nn.Conv2d(inputs, outputs, kernel, padding=padding), nn.BatchNorm2d(outputs), nn.ReLU()
 
 
-class Compact(Network):
+def compact() -> Network:
     """Eight convolutions, no linear layer, 19,865 parameters (recipe B).
 
     1×1 convolutions cut the number of channels after each pooling. The published description leaves the channel
     widths open: 20, 30, 10, 25, 25, 10, 30, 10 give exactly its count, so this is a reconstruction.
     """
-
-    def __init__(self):
-        super().__init__(
-            *(*_conv_block(1, 20), QuickDropout(0.1)),
-            *(*_conv_block(20, 30), QuickDropout(0.1), nn.MaxPool2d(2)),
-            *_conv_block(30, 10, kernel=1),
-            *_conv_block(10, 25, padding=1),
-            *(*_conv_block(25, 25), nn.MaxPool2d(2)),
-            *_conv_block(25, 10, kernel=1),
-            *_conv_block(10, 30),
-            *(nn.Conv2d(30, 10, 3), nn.Flatten()),
-        )
+    return Network(
+        *(*_conv_block(1, 20), QuickDropout(0.1)),
+        *(*_conv_block(20, 30), QuickDropout(0.1), nn.MaxPool2d(2)),
+        *_conv_block(30, 10, kernel=1),
+        *_conv_block(10, 25, padding=1),
+        *(*_conv_block(25, 25), nn.MaxPool2d(2)),
+        *_conv_block(25, 10, kernel=1),
+        *_conv_block(10, 30),
+        *(nn.Conv2d(30, 10, 3), nn.Flatten()),
+    )
 
 
-class LeNet5(Network):
+def lenet5() -> Network:
     """Two 5×5 convolutions and three linear layers, 44,426 parameters (recipe C)."""
-
-    def __init__(self):
-        super().__init__(
-            *(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Flatten(), nn.Linear(256, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
-        )
+    return Network(
+        *(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(256, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
+    )
 
 
-class LeNet5Regularised(Network):
+def lenet5_regularised() -> Network:
     """LeNet-5 with batch norm and dropout that are really called, 44,710 parameters (recipe C).
 
     Batch norm after both convolutions and the first linear layer adds 2 · (6 + 16 + 120) = 284 parameters, the
     number by which the published network grew without using them. Dropout 0.25 before the last two linear layers
     is our choice: the published rate is not known.
     """
-
-    def __init__(self):
-        super().__init__(
-            *(nn.Conv2d(1, 6, 5), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(6, 16, 5), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Flatten(), nn.Linear(256, 120), nn.BatchNorm1d(120), nn.ReLU(), nn.Dropout(0.25)),
-            *(nn.Linear(120, 84), nn.ReLU(), nn.Dropout(0.25), nn.Linear(84, 10)),
-        )
+    return Network(
+        *(nn.Conv2d(1, 6, 5), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(256, 120), nn.BatchNorm1d(120), nn.ReLU(), nn.Dropout(0.25)),
+        *(nn.Linear(120, 84), nn.ReLU(), nn.Dropout(0.25), nn.Linear(84, 10)),
+    )
 
 
-class Mlp(Network):
+def mlp() -> Network:
     """Three linear layers, 784→56→28→10, 45,846 parameters: as many as LeNet-5, no convolution (recipe C)."""
-
-    def __init__(self):
-        super().__init__(
-            *(nn.Flatten(), nn.Linear(784, 56), nn.ReLU(), nn.Linear(56, 28), nn.ReLU(), nn.Linear(28, 10)),
-        )
+    return Network(*(nn.Flatten(), nn.Linear(784, 56), nn.ReLU(), nn.Linear(56, 28), nn.ReLU(), nn.Linear(28, 10)))
 
 
-class SmallVgg(Network):
+def small_vgg() -> Network:
     """Two blocks of three padded 3×3 convolutions of width 16, one linear layer, 19,610 parameters (recipe D)."""
-
-    def __init__(self):
-        layers = []
-        for inputs in (1, 16, 16, None, 16, 16, 16, None):
-            layers += [nn.Conv2d(inputs, 16, 3, padding=1), nn.ReLU()] if inputs else [nn.MaxPool2d(2)]
-        super().__init__(*layers, nn.Flatten(), nn.Linear(784, 10))
+    layers = []
+    for inputs in (1, 16, 16, None, 16, 16, 16, None):
+        layers += [nn.Conv2d(inputs, 16, 3, padding=1), nn.ReLU()] if inputs else [nn.MaxPool2d(2)]
+    return Network(*layers, nn.Flatten(), nn.Linear(784, 10))
 
 
-MODELS: dict[str, Callable[..., nn.Module]] = {
-    "five_conv": FiveConv,
-    "compact": Compact,
-    "lenet5": LeNet5,
-    "mlp": Mlp,
-    "lenet5_regularised": LeNet5Regularised,
-    "small_vgg": SmallVgg,
-}
+_PUBLISHED = (five_conv, compact, lenet5, mlp, lenet5_regularised, small_vgg)
+MODELS: dict[str, Callable[..., nn.Module]] = {build.__name__: build for build in _PUBLISHED}
 
 
 def find_builder(name: str) -> Callable[[], nn.Module]:
@@ -166,12 +136,12 @@ def find_builder(name: str) -> Callable[[], nn.Module]:
         name: a key of `MODELS`, followed by numbers where that network takes any (as those of `lab.networks` do).
 
     Raises:
-        ValueError: no network has that name.
+        InputError: no network has that name.
     """
     kind, *numbers = name.split("-")
     if kind not in MODELS or not all(number.isdecimal() and 0 < int(number) <= 4_096 for number in numbers):
         hint = "those of the lab are known once `lab` is imported"
-        raise ValueError(f"no network is called {name!r}; there are {', '.join(MODELS)} ({hint})")
+        raise InputError(f"no network is called {name!r}; there are {', '.join(MODELS)} ({hint})")
     return partial(MODELS[kind], *map(int, numbers))
 
 
@@ -179,12 +149,12 @@ def build_model(name: str) -> nn.Module:
     """A freshly initialised network by its name (see `find_builder`).
 
     Raises:
-        ValueError: no network has that name, or not with these numbers.
+        InputError: no network has that name, or not with these numbers.
     """
     try:
         return find_builder(name)()
-    except TypeError as error:
-        raise ValueError(f"{name!r} has numbers that {name.partition('-')[0]} does not take") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name!r} has numbers that {name.partition('-')[0]} does not take") from error
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -4,22 +4,24 @@ import dataclasses
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torchvision
 
-from helpers.data import Mnist, Split, describe_source
+from helpers.data import Split
 from helpers.device import device
 from helpers.plotting import set_style
-from helpers.recipes import Recipe
 
 HOME = Path(__file__).resolve().parents[1]
-FAST = os.environ.get("COURSE_FAST") == "1"
+FAST = os.environ.get("COURSE_FAST", "").lower() in ("1", "true", "yes", "on")
 # Only `make outputs` publishes; any other run leaves what the project comes with as it is.
 PUBLISHED = os.environ.get("COURSE_PUBLISH") == "1"
 RESULTS = HOME if PUBLISHED else HOME / "build"
+# Long runs are kept here, so that they go on after a restart; the tools name an empty folder, to train anew.
+RUNS = Path(os.environ.get("COURSE_RUNS") or HOME / "build" / "runs")
 CHECKPOINTS = HOME / "data" / "checkpoints"
 FAST_IMAGES, FAST_EPOCHS = 2_000, 2
 
@@ -34,19 +36,24 @@ def start(seed: int = 0) -> None:
     print(f"{device()}, {torch.get_num_threads()} threads, {mode}")
 
 
-def show_source(mnist: Mnist) -> None:
-    """Say which data set was loaded; a banner where it is only the sample."""
-    print(describe_source(mnist))
-
-
 def shorten(split: Split) -> Split:
     """The split itself in full mode, its first 2,000 images in fast mode."""
     return split.take(FAST_IMAGES) if FAST else split
 
 
-def shorten_recipe(recipe: Recipe) -> Recipe:
+def shorten_recipe(recipe: Any) -> Any:
     """The recipe itself in full mode, two epochs of it in fast mode."""
     return dataclasses.replace(recipe, epochs=min(recipe.epochs, FAST_EPOCHS)) if FAST else recipe
+
+
+def find_run_folder(name: str, source: str) -> Path:
+    """Where the checkpoints of a page's long run are kept, the same place after a restart of the kernel.
+
+    Args:
+        name: of the run.
+        source: of the data set (see `data.Mnist`), as runs on others are other runs.
+    """
+    return RUNS / f"{name}-{source}{'-fast' * FAST}"
 
 
 def save_figure(name: str) -> None:

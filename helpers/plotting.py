@@ -1,21 +1,25 @@
 """One function per figure: draws on given axes or new ones, returns them."""
 
+import html
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
-from sklearn.metrics import ConfusionMatrixDisplay
 
 WIDTH = 7.0
 # Colours that stay apart for colour-blind readers. Source: M. Okabe, K. Ito, "Color Universal Design" (2008).
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+# As dark as text must be: 4.5 to 1 on white, or more.
+DARK = ("#004B75", "#A34700", "#00664A", "#8A3F68", "#444444")
 # The same two in the whole course; line style and marker tell them apart without colour.
 TRAIN = {"color": BLUE, "linestyle": "-", "marker": "o", "markersize": 4}
 HELD_OUT = {"color": ORANGE, "linestyle": "--", "marker": "s", "markersize": 4}
@@ -36,8 +40,8 @@ def label_logarithmic(axis: Axis) -> None:
     low, high = axis.get_view_interval()
     steps = (1, 2, 5) if high < 300 * low else (1,)
     axis.set_major_locator(LogLocator(subs=steps) if high > 4 * low else MaxNLocator(4))
-    shorten = EngFormatter(sep="")
-    axis.set_major_formatter(lambda value, _: shorten(value) if value >= 1_000 else f"{value:g}")
+    plain, short = partial(np.format_float_positional, trim="-"), EngFormatter(sep="")  # never 1e-05 beside 0.0001
+    axis.set_major_formatter(lambda value, _: short(value) if value >= 1_000 else plain(value, 4, fractional=False))
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -103,24 +107,23 @@ def plot_heatmap(
 
 def plot_class_balance(counts: dict[str, torch.Tensor], *, ax: Axes | None = None) -> Axes:
     """Share of each digit in up to two sets of labels, given as int64 counts (10,) by name."""
-    ax = new_axes(ax)
-    for offset, (name, count), style in zip((-0.2, 0.2), counts.items(), ((BLUE, ""), (ORANGE, "//"))):
-        share = (count / count.sum()).numpy()
-        ax.bar(np.arange(10) + offset, share, width=0.4, label=name, color=style[0], hatch=style[1], edgecolor="white")
+    shares = pd.DataFrame({name: (count / count.sum()).numpy() for name, count in counts.items()})
+    ax = shares.plot.bar(ax=new_axes(ax), color=[BLUE, ORANGE], edgecolor="white", width=0.8, rot=0, ylim=(0, 0.14))
+    for bar in ax.containers[-1]:
+        bar.set_hatch("//")
     ax.axhline(0.1, color=GREY, linewidth=1, linestyle=":")
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.set(title="How often each digit occurs", xlabel="digit", ylabel="share of the set", xticks=range(10))
+    ax.set(title="How often each digit occurs", xlabel="digit", ylabel="share of the set")
     ax.legend(frameon=False, ncols=2, loc="upper right")
-    ax.set_ylim(0, 0.14)
     return ax
 
 
 def plot_scatter(points: np.ndarray, labels: torch.Tensor, *, title: str = "", ax: Axes | None = None) -> Axes:
-    """A map of digits: each point of (n, 2) drawn as its own label."""
+    """A map of digits: each point of (n, 2) drawn as its own label, light from 0 to 4 and bold from 5 to 9."""
     ax = new_axes(ax, height=5.5)
-    colours = plt.get_cmap("tab10")
     for (x, y), label in zip(points, labels.tolist()):
-        ax.text(x, y, str(label), color=colours(label), fontsize=7, ha="center", va="center")
+        weight = "bold" if label >= 5 else "normal"
+        ax.text(x, y, str(label), color=DARK[label % 5], weight=weight, fontsize=8, ha="center", va="center")
     margin = 0.05 * np.ptp(points, axis=0)
     (left, bottom), (right, top) = points.min(0) - margin, points.max(0) + margin
     ax.set(title=title, xlim=(left, right), ylim=(bottom, top))
@@ -136,82 +139,49 @@ def plot_bars(values: dict[str, float], *, title: str = "", unit: str = "", ax: 
     ax.invert_yaxis()
     ax.margins(x=0.25)
     ax.locator_params(axis="x", nbins=5)
-    if unit.startswith("%"):
-        ax.set(xlim=(0, 115), xticks=range(0, 101, 20))
-    ax.xaxis.set_major_formatter("{x:,.0f}" if max(values.values()) >= 10 else "{x:g}")
-    ax.set(title=title, xlabel=unit)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    ax.set(title=title, xlabel=unit, **{"xlim": (0, 115), "xticks": range(0, 101, 20)} if unit.startswith("%") else {})
     return ax
 
 
-def plot_points(
-    points: pd.DataFrame, x: str, y: str, *, title: str = "", logarithmic: bool = True, ax: Axes | None = None
-) -> Axes:
-    """Two columns of a table against each other, each point labelled with its row's name."""
+def plot_points(points: pd.DataFrame, x: str, y: str, *, title: str = "", ax: Axes | None = None) -> Axes:
+    """Two columns of a table against each other on logarithmic axes, each point labelled with its row's name."""
     ax = new_axes(ax, height=3.8)
     ax.plot(points[x], points[y], "o", color=BLUE)
     # Neighbours get their labels on different sides, so that they do not cover each other.
     for number, (name, row) in enumerate(points.sort_values([x, y]).iterrows()):
         ax.annotate(f"  {name}", (row[x], row[y]), va="top" if number % 2 else "bottom", fontsize=9)
-    if logarithmic:
-        ax.set(xscale="log", yscale="log")
-        label_logarithmic(ax.xaxis)
-        label_logarithmic(ax.yaxis)
+    ax.set(title=title, xlabel=x, ylabel=y, xscale="log", yscale="log")
+    label_logarithmic(ax.xaxis)
+    label_logarithmic(ax.yaxis)
     ax.margins(x=0.25, y=0.15)
-    ax.set(title=title, xlabel=x, ylabel=y)
     return ax
 
 
-def plot_receptive_fields(image: torch.Tensor, table: pd.DataFrame, *, title: str = "", ax: Axes | None = None) -> Axes:
-    """The field of the central output of each row of a receptive-field table, as a box on a digit (28, 28)."""
-    ax = new_axes(ax, height=5.5)
-    ax.imshow(image, cmap="gray_r", extent=(0, image.shape[1], image.shape[0], 0), alpha=0.3)
-    colours = plt.get_cmap("viridis")(np.linspace(0, 0.7, len(table)))
-    for number, (colour, row) in enumerate(zip(colours, table.itertuples())):
-        centre = row.start + (row.output_size // 2) * row.jump
-        corner, size = centre - row.receptive_field / 2, row.receptive_field
-        style = ("-", "--", ":", "-.")[number % 4]
-        ax.add_patch(
-            Rectangle((corner, corner), size, size, fill=False, edgecolor=colour, linestyle=style, linewidth=2)
-        )
-        label_height = image.shape[0] * (len(table) - 1 - number) / max(1, len(table) - 1)
-        ax.annotate(
-            f"{row.layer}: {size} px",
-            (corner + size, corner),
-            (image.shape[1] + 6, label_height),
-            color=colour,
-            va="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "relpos": (0, 0.5), "shrinkB": 0},
-        )
-    low, high = -4, image.shape[0] + 4
-    ax.set(title=title, xlim=(low, high + 8), ylim=(high, low), xlabel="column (pixels)", ylabel="row (pixels)")
-    return ax
+def plot_receptive_fields(image: torch.Tensor, table: pd.DataFrame, *, title: str = "") -> np.ndarray:
+    """The field of the central output of each row of a receptive-field table, as a box on a digit (28, 28) of its own.
 
-
-def _find_splits(history: pd.DataFrame) -> tuple[str, str]:
-    """The names of the two splits that a history has columns for."""
-    return "train", "test" if "test_loss" in history else "validation"
-
-
-def _plot_both_splits(history: pd.DataFrame, quantity: str, ax: Axes) -> None:
-    """Training and held-out curve of a run, each labelled at its end, the higher one above."""
-    curves = {split: history[f"{split}_{quantity}"] for split in _find_splits(history)}
-    highest = max(curve.iloc[-1] for curve in curves.values())
-    for (split, curve), style in zip(curves.items(), (TRAIN, HELD_OUT)):
-        ax.plot(curve.index, curve, **style)
-        ax.annotate(
-            f" {split}",
-            (curve.index[-1], curve.iloc[-1]),
-            color=style["color"],
-            va="bottom" if curve.iloc[-1] == highest else "top",
-            annotation_clip=False,
-        )
-    ax.set_xlabel("epoch")
-    ax.set_xlim(history.index[0] - 0.5, history.index[-1] * 1.2 + 0.5)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    Returns:
+        The array of Axes, (rows, 3).
+    """
+    rows, side = -(-len(table) // 3), image.shape[0]
+    figure, axes = plt.subplots(rows, 3, squeeze=False, figsize=(WIDTH, 2.5 * rows + 0.3))
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, row in zip(axes.flat, table.itertuples()):
+        ax.imshow(image, cmap="gray_r", extent=(0, side, side, 0), alpha=0.4)
+        ax.add_patch(Rectangle((0, 0), side, side, fill=False, edgecolor=GREY, linewidth=1))
+        corner = row.start + (row.output_size // 2) * row.jump - row.receptive_field / 2
+        box = Rectangle((corner, corner), row.receptive_field, row.receptive_field, linewidth=2.5)
+        box.set(fill=False, edgecolor=ORANGE)
+        ax.add_patch(box)
+        ax.set(xlim=(-4, side + 4), ylim=(side + 4, -4), title=f"{row.layer}: {row.receptive_field} px")
+    figure.suptitle(title)
+    return axes
 
 
 def plot_loss(history: pd.DataFrame, *, title: str = "Loss", ax: Axes | None = None) -> Axes:
-    """Loss of both splits over epochs, on a logarithmic scale; `history` as `Run.table` or `Record.table` gives it."""
+    """Loss of both splits over epochs, on a logarithmic scale; `history` as `Trained.table` gives it."""
     ax = new_axes(ax)
     _plot_both_splits(history, "loss", ax)
     ax.set(title=title, ylabel="cross-entropy (nats per image)", yscale="log")
@@ -219,85 +189,94 @@ def plot_loss(history: pd.DataFrame, *, title: str = "Loss", ax: Axes | None = N
     return ax
 
 
-def plot_accuracy(
-    history: pd.DataFrame, *, title: str = "Accuracy", floor: float = 0.9, ax: Axes | None = None
-) -> Axes:
-    """Accuracy of both splits over epochs; what is below `floor` is cut off, unless the run never rises above it."""
+def _plot_both_splits(history: pd.DataFrame, quantity: str, ax: Axes) -> list[float]:
+    """Training and held-out curve of a run, each labelled at its end, the higher one above; returns where they end."""
+    splits = ("train", "test" if "test_loss" in history else "validation")
+    ends = [history[f"{split}_{quantity}"].iloc[-1] for split in splits]
+    for split, end, style in zip(splits, ends, (TRAIN, HELD_OUT)):
+        ax.plot(history.index, history[f"{split}_{quantity}"], **style)
+        side = "bottom" if end == max(ends) else "top"
+        ax.annotate(f" {split}", (history.index[-1], end), color=style["color"], va=side, annotation_clip=False)
+    ax.set(xlabel="epoch", xlim=(history.index[0] - 0.5, history.index[-1] * 1.2 + 0.5))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    return ends
+
+
+def plot_accuracy(history: pd.DataFrame, *, title="Accuracy", floor: float = 0.9, ax: Axes | None = None) -> Axes:
+    """Accuracy of both splits over epochs; what is below `floor` is cut off, unless a curve ends there."""
     ax = new_axes(ax)
-    _plot_both_splits(history, "accuracy", ax)
-    highest = max(history[f"{split}_accuracy"].max() for split in _find_splits(history))
+    ends = _plot_both_splits(history, "accuracy", ax)
     ax.yaxis.set_major_formatter(PercentFormatter(1))
-    ax.set(title=title, ylabel="images that are right")
-    ax.set_ylim(floor if highest > floor else 0, 1 + 0.05 * (1 - floor))
+    ax.set(title=title, ylabel="images that are right", ylim=(floor if min(ends) > floor else 0, 1.05 - 0.05 * floor))
     return ax
 
 
 def plot_curves(
-    curves: dict[str, Sequence[float]],
-    *,
-    title: str = "",
-    xlabel: str = "",
-    ylabel: str = "",
-    steps_per_unit: int = 1,
-    ax: Axes | None = None,
+    curves: dict[str, Sequence[float]], *, title: str = "", steps_per_unit=1, ax: Axes | None = None, **labels: str
 ) -> Axes:
     """Up to five curves by name, a value per step, on a logarithmic scale; one or two are labelled at their ends.
 
-    The horizontal axis counts steps divided by `steps_per_unit`, so that steps can be shown as epochs.
+    Args:
+        curves: by name. Earlier ones are wider, so that one below another still shows.
+        title: of the figure.
+        steps_per_unit: the horizontal axis counts steps divided by it, so that steps can be shown as epochs.
+        ax: drawn on, or new.
+        labels: `xlabel` and `ylabel`.
     """
-    ax = new_axes(ax, height=3)
-    styles = zip(("-", "--", ":", "-.", "-"), (BLUE, ORANGE, GREEN, PURPLE, GREY))
-    for (name, values), (style, colour) in zip(curves.items(), styles):
+    ax, few = new_axes(ax, height=3), len(curves) <= 2
+    styles = zip((BLUE, ORANGE, GREEN, PURPLE, GREY), ("-", "--", ":", "-.", "-"), (3.2, 1.8, 1.8, 1.8, 1.8))
+    for (name, values), (colour, style, width) in zip(curves.items(), styles):
         steps = np.arange(1, len(values) + 1) / steps_per_unit
-        ax.plot(steps, values, style, color=colour, linewidth=1.8)
-        ax.lines[-1].set_label(name)
-        if len(curves) <= 2:
+        ax.plot(steps, values, style, color=colour, linewidth=width, label=name)
+        if few:
             end = (steps[-1], list(values)[-1])
             ax.annotate(f" {name}", end, color=colour, va="center", annotation_clip=False)
-    if len(curves) > 2:
+    if not few:
         ax.legend(frameon=False)
-    ax.margins(x=0.18 if len(curves) <= 2 else 0.02)
+    ax.margins(x=0.18 if few else 0.02)
     ax.set_xlim(left=0)
-    ax.set(title=title, xlabel=xlabel, ylabel=ylabel, yscale="log")
+    ax.set(title=title, yscale="log", **labels)
     label_logarithmic(ax.yaxis)
     return ax
 
 
 def plot_confusion_matrix(confusion: torch.Tensor, *, title: str, ax: Axes | None = None) -> Axes:
     """Counts (10, 10) of each label (rows) by answer (columns); the colour is the number of errors."""
-    ax = new_axes(ax, height=5.5)
-    counts = np.asarray(confusion)
-    shown = ConfusionMatrixDisplay(counts).plot(ax=ax, cmap="Blues", colorbar=False, values_format="d")
+    ax, counts = new_axes(ax, height=5.5), np.asarray(confusion)
     errors = counts * (1 - np.eye(10, dtype=int))
-    shown.im_.set_data(errors)
-    shown.im_.set_clim(0, max(1, errors.max()))
-    for text, count in zip(shown.text_.flat, errors.flat):
-        text.set_color("white" if count > 0.6 * errors.max() and count else "black")
-    ax.set(title=title, xlabel="answer", ylabel="label")
+    ax.imshow(errors, cmap="Blues", vmin=0, vmax=max(1, errors.max()))
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if errors[row, column] > 0.6 * max(1, errors.max()) else "black"
+        ax.text(column, row, count, color=colour, fontsize=9, ha="center", va="center")
+    ax.set(title=title, xlabel="answer", ylabel="label", xticks=range(10), yticks=range(10))
     return ax
 
 
 def plot_calibration(table: pd.DataFrame, *, title: str = "Calibration", ax: Axes | None = None) -> Axes:
-    """Accuracy against confidence, a point per group of `evaluation.bin_by_confidence`; on the line is honest."""
-    ax = new_axes(ax, height=4)
-    lowest = min(table["confidence"].min(), table["accuracy"].min())
-    ax.plot([lowest, 1], [lowest, 1], color=GREY, linestyle=":", linewidth=1)
-    ax.plot(table["confidence"], table["accuracy"], "o", color=BLUE, alpha=0.6)
+    """Accuracy against confidence, a point per row of `evaluation.bin_by_confidence`; on the dotted line is honest.
+
+    A bar is the 95 % interval of the share that is right, the number beside it how many images are in the bin.
+    """
+    ax = new_axes(ax, height=4.2)
+    ax.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
+    reach = np.clip([table["accuracy"] - table["low"], table["high"] - table["accuracy"]], 0, None)
+    ax.errorbar(table["confidence"], table["accuracy"], yerr=reach, fmt="o", color=BLUE, capsize=3)
+    for row in table.itertuples():
+        ax.annotate(f"  {row.images:,}", (row.confidence, row.low), va="top", ha="center", fontsize=8, color=GREY)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
-    ax.set(title=title, xlabel="mean confidence of the group", ylabel="share that is right")
+    ax.set(title=title, xlabel="mean confidence of the bin", ylabel="share that is right")
+    ax.set(xlim=(max(0, table["confidence"].min() - 0.08), 1.04), ylim=(max(0, table["low"].min() - 0.1), 1.04))
     return ax
 
 
-def plot_robustness(curve: pd.DataFrame, change: str, *, ax: Axes | None = None) -> Axes:
-    """Accuracy and mean confidence (columns) against the strength of a change (index)."""
-    ax = new_axes(ax)
-    ax.plot(curve.index, curve["accuracy"], color=BLUE, marker="o", label="accuracy")
-    ax.plot(curve.index, curve["confidence"], color=ORANGE, marker="s", linestyle="--", label="confidence")
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.set(title=change.partition(" (")[0], xlabel=change)
-    ax.set_ylim(0, 1.04)
-    if ax.get_subplotspec() is None or ax.get_subplotspec().is_first_col():
-        ax.set_ylabel("share right, mean confidence")
-        ax.legend(frameon=False, loc="lower left")
-    return ax
+def show(words: str) -> None:
+    """Show the current figure in a notebook, and what can be seen in it in words.
+
+    The words go along as alternative text, and folded below the figure, as most viewers do not read the first one out.
+    """
+    figure = plt.gcf()
+    display(figure, metadata={"image/png": {"alt": words}})
+    plt.close(figure)
+    folded = f"<details><summary><small>The figure in words</small></summary>{html.escape(words)}</details>"
+    display({"text/html": folded, "text/plain": f"The figure in words: {words}"}, raw=True)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from helpers.errors import InputError
 from helpers.layer_windows import Pair, Window, list_windows, on_each_axis
 
 FIRST_CANVAS, LARGEST_CANVAS = 64, 8192
@@ -36,7 +37,7 @@ def receptive_field_table(model: nn.Module, input_shape: tuple[int, ...] = (1, 2
         holds (height, width) pairs.
 
     Raises:
-        ValueError: the network branches, or has a layer without one fixed window.
+        InputError: the network branches, or has a layer without one fixed window.
     """
     rows = []
     field, jump, start = (1, 1), (1, 1), (0.5, 0.5)
@@ -67,18 +68,18 @@ def measure_receptive_field(
         Pixels, or (height, width) where the two differ.
 
     Raises:
-        ValueError: no such layer, or as for `receptive_field_table`.
+        InputError: no such layer, or as for `receptive_field_table`.
     """
     windows = list_windows(model, input_shape)
     names = [window.layer for window in windows]
     if layer not in names:
-        raise ValueError(f"no layer is called {layer!r}; there are {', '.join(names)}")
+        raise InputError(f"no layer is called {layer!r}; there are {', '.join(names)}")
     windows = windows[: names.index(layer) + 1]
     canvas = FIRST_CANVAS
     while (field := _measure_on_canvas(windows, canvas)) is None:
         canvas *= 2
         if canvas > LARGEST_CANVAS:
-            raise ValueError(f"the receptive field of {layer!r} exceeds {LARGEST_CANVAS // 2} pixels")
+            raise InputError(f"the receptive field of {layer!r} exceeds {LARGEST_CANVAS // 2} pixels")
     return field[0] if field[0] == field[1] else field
 
 

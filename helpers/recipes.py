@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import math
-import operator
+import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,6 +14,7 @@ from torch import nn
 
 from helpers.augmentation import AUGMENTATIONS
 from helpers.data import SCALINGS, Augmentation
+from helpers.errors import InputError
 from helpers.models import find_builder
 
 DECAY_FACTOR = 0.1
@@ -39,7 +40,7 @@ class Recipe:
         softmax_before_loss: whether probabilities are fed to the cross-entropy as if they were logits.
 
     Raises:
-        ValueError: a name that is not known or a number that cannot be.
+        InputError: a name that is not known or a number that cannot be.
     """
 
     model: str
@@ -67,17 +68,17 @@ class Recipe:
         # Checkpoints give back plain numbers only: not those of NumPy, which would not equal them.
         for name in ("batch_size", "epochs", "decay_every"):
             if name != "decay_every" or self.decay_every is not None:
-                object.__setattr__(self, name, _read_count(name, getattr(self, name)))
+                object.__setattr__(self, name, int(_check_number(name, getattr(self, name), numbers.Integral, 1)))
         for name in ("learning_rate", "momentum"):
-            object.__setattr__(self, name, _read_number(name, getattr(self, name)))
-        if self.learning_rate <= 0 or not 0 <= self.momentum < 1:
-            numbers = f"{self.learning_rate} and {self.momentum}"
-            raise ValueError(f"learning_rate must be above 0 and momentum from 0 to below 1, not {numbers}")
+            object.__setattr__(self, name, float(_check_number(name, getattr(self, name), numbers.Real, 0)))
+        if self.learning_rate == 0 or self.momentum >= 1:
+            wrong = f"not {self.learning_rate} and {self.momentum}"
+            raise InputError(f"learning_rate must be above 0 and momentum below 1, {wrong}")
         find_builder(self.model)
         for name, known in self.CHOICES.items():
             value = getattr(self, name)
             if value not in known and not (name == "augmentation" and value is None):
-                raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, not {value!r}")
+                raise InputError(f"{name} must be one of {', '.join(map(str, known))}, not {value!r}")
 
     @property
     def rate_changes_within_epoch(self) -> bool:
@@ -119,24 +120,11 @@ class Recipe:
         return torch.preserve_format if device.type == "mps" else torch.channels_last
 
 
-def _read_count(name: str, value: object) -> int:
-    try:
-        count = 0 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        count = 0
-    if count < 1:
-        raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
-    return count
-
-
-def _read_number(name: str, value: object) -> float:
-    try:
-        number = math.nan if isinstance(value, (bool, str)) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{name} must be a number, not {value!r}")
-    return number
+def _check_number(name: str, value: object, kind: type, low: int) -> numbers.Real:
+    """The value itself, if it is a number of that kind and not below `low`."""
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value < math.inf:
+        raise InputError(f"{name} must be a{' whole' * (kind is numbers.Integral)} number from {low}, not {value!r}")
+    return value
 
 
 KINDS = [Recipe]  # of recipes that a checkpoint may hold; the lab adds its own
@@ -177,8 +165,6 @@ RECIPES = {
         **{"model": "compact", "learning_rate": 0.01, "momentum": 0.9, "batch_size": 128, "epochs": 20},
         **{"augmentation": "crop_and_rotate", "decay_every": 15},
     ),
-    "lenet5": Recipe(model="lenet5", **_OF_C),
-    "mlp": Recipe(model="mlp", **_OF_C),
-    "lenet5_regularised": Recipe(model="lenet5_regularised", **_OF_C),
+    **{name: Recipe(model=name, **_OF_C) for name in ("lenet5", "mlp", "lenet5_regularised")},
     "small_vgg": Recipe(model="small_vgg", learning_rate=0.01, batch_size=32, epochs=5, scaling="unit"),
 }

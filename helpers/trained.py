@@ -9,6 +9,7 @@ from torch import nn
 
 from helpers.data import Augmentation, Batches, Split
 from helpers.device import device as pick_device
+from helpers.errors import InputError
 from helpers.recipes import Recipe
 
 BATCH_SIZE = 1_000
@@ -64,7 +65,7 @@ class Predictions:
 
     def _known_labels(self) -> torch.Tensor:
         if self.labels is None:
-            raise ValueError("these images have no labels, so nobody knows which answers are right")
+            raise InputError("these images have no labels, so nobody knows which answers are right")
         return self.labels
 
 
@@ -104,10 +105,11 @@ class Trained:
         """
         network, home, training = self.network, next(self.network.parameters()).device, self.network.training
         device = torch.device(device or pick_device())
-        batches = Batches(split, BATCH_SIZE, device, augment=change, scaling=self.recipe.scaling)
+        batches = Batches(split, BATCH_SIZE, device, scaling=self.recipe.scaling)
         try:
             network.to(device).eval()
-            logits = [network(images).float().cpu() for images, _ in batches]
+            places = torch.arange(len(split), device=device).split(BATCH_SIZE)
+            logits = [network(batches.take(index, change)[0]).float().cpu() for index in places]
         finally:
             network.to(home).train(training)
         return Predictions(torch.cat(logits), None if split.labels is None else split.labels.cpu())

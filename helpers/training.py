@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import numbers
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,13 @@ from torch import nn
 from helpers.checkpoints import RunFolder
 from helpers.data import Batches, Split
 from helpers.device import device as pick_device
-from helpers.errors import TrainingError
+from helpers.errors import InputError, TrainingError
 from helpers.models import build_model
 from helpers.progress import TrainingBar
 from helpers.recipes import Recipe
 from helpers.trained import BATCH_SIZE, Trained
+
+MOST_SEED = 1_000_000
 
 
 class Plain:
@@ -30,7 +33,7 @@ class Plain:
 
     def __init__(self, recipe: Recipe, count: int, device: torch.device):
         if recipe.needs_tricks and type(self) is Plain:
-            raise ValueError("this recipe has tricks that the plain loop does not know: train it by lab.training.fit")
+            raise InputError("this recipe has tricks that the plain loop does not know: train it by lab.training.fit")
         self.recipe, self.count, self.device = recipe, count, device
 
     def order(self, epoch: int) -> torch.Tensor:
@@ -98,15 +101,15 @@ def fit(
     Raises:
         TrainingError: the loss is not a number any more.
         CheckpointError: the folder's checkpoint is damaged, or of another recipe, seed or training set.
-        ValueError: the recipe needs tricks that are not handed in.
+        InputError: the recipe needs tricks that are not handed in.
         Interrupted: stopped from the keyboard; says what is saved.
     """
-    device = torch.device(device or pick_device())
+    device, seed = torch.device(device or pick_device()), check_seed(seed)
     torch.manual_seed(seed)
     network = build_model(recipe.model).to(device, memory_format=recipe.layout(device))
     optimiser = recipe.make_optimiser(network.parameters())
     scheduler = recipe.make_scheduler(optimiser, len(train))
-    trained, run = Trained(network, recipe, int(seed)), tricks(recipe, len(train), device)
+    trained, run = Trained(network, recipe, seed), tricks(recipe, len(train), device)
     batches = Batches(train, recipe.batch_size, device, scaling=recipe.scaling)
     held_out = validation and Batches(validation, BATCH_SIZE, device, scaling=recipe.scaling)
     files = RunFolder(folder, trained, train, optimiser=optimiser, scheduler=scheduler, tricks=run)
@@ -152,6 +155,13 @@ def evaluate(network: nn.Module, batches: Batches, recipe: Recipe) -> tuple[floa
         average.add(recipe.compute_loss(logits, labels), logits, labels)
     network.train(training)
     return average.result()
+
+
+def check_seed(seed: int) -> int:
+    """The seed, if it is one."""
+    if not isinstance(seed, numbers.Integral) or not 0 <= seed <= MOST_SEED:
+        raise InputError(f"a seed must be a whole number from 0 to {MOST_SEED:,}, not {seed!r}")
+    return int(seed)
 
 
 def seed_epoch(seed: int, epoch: int) -> None:

@@ -4,15 +4,17 @@ import argparse
 import json
 import sys
 
-from helpers.__main__ import BUILD, add_command, load, positive, run_command, test, whole
+from helpers.__main__ import BUILD, add_command, load, run_command, test
 from helpers.data import DataError, Mnist
 from helpers.device import device
-from helpers.files import replace_text
+from helpers.errors import InputError
+from helpers.training import check_seed
 from lab import benchmark, trials
 from lab.benchmark import run_benchmark, tabulate_benchmark
 from lab.recipes import ALL_RECIPES, extend
 from lab.reproduction import list_runs, reproduce_all
 from lab.results_table import update_readme
+from lab.text_files import replace_text
 from lab.trials import add_trial, change_recipe, run_trial
 
 
@@ -36,14 +38,14 @@ def make_parser() -> argparse.ArgumentParser:
     what = "train recipes in full over several seeds, and record each run in data/results/"
     command = add_command(commands, reproduce, what)
     command.add_argument("names", nargs="*", metavar="RECIPE", help=f"{known}; all by default")
-    command.add_argument("--seeds", nargs="+", type=whole, help="the recipe's own by default")
+    command.add_argument("--seeds", nargs="+", type=int, help="the recipe's own by default")
     what = "train on a part of the images, judge by the others, and keep a row in data/trials.csv"
     command = add_command(commands, trial, what)
     command.add_argument("recipe", choices=ALL_RECIPES, metavar="RECIPE", help="to start from")
     command.add_argument("changes", nargs="*", metavar="FIELD=VALUE", help="such as epochs=6 or augmentation=none")
-    command.add_argument("--seeds", nargs="+", type=whole, default=[0], help="(default: 0)")
+    command.add_argument("--seeds", nargs="+", type=int, default=[0], help="(default: 0)")
     held_out = f"images to judge by, of the 60,000 (default: {trials.HELD_OUT:,})"
-    command.add_argument("--held-out", type=positive, default=trials.HELD_OUT, help=held_out)
+    command.add_argument("--held-out", type=int, default=trials.HELD_OUT, help=held_out)
     command = add_command(commands, bench, "measure how long recipes take, in turns")
     command.add_argument("--quick", action="store_true", help="extrapolate the slow ones from a few seconds each")
     add_command(commands, table, "write the table of results into README.md, from the records")
@@ -70,20 +72,19 @@ def reproduce(options: argparse.Namespace) -> int:
     """`python -m lab reproduce compact --seeds 0 1 2`."""
     unknown = [name for name in options.names if name not in ALL_RECIPES]
     if unknown:
-        print(f"error: no recipe is called {', '.join(unknown)}; there are {', '.join(ALL_RECIPES)}", file=sys.stderr)
-        return 2
+        raise InputError(f"no recipe is called {', '.join(unknown)}; there are {', '.join(ALL_RECIPES)}")
+    for seed in options.seeds or ():
+        check_seed(seed)
     return report(reproduce_all(list_runs(options.names, options.seeds), load_whole()))
 
 
 def trial(options: argparse.Namespace) -> int:
     """`python -m lab trial fast epochs=6 model=early_pool-16-24-24-32`."""
-    try:
-        recipe = change_recipe(extend(ALL_RECIPES[options.recipe]), options.changes)
-        if not 10 <= options.held_out <= 50_000:
-            raise ValueError(f"from 10 to 50,000 images can be held out, not {options.held_out:,}")
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    recipe = change_recipe(extend(ALL_RECIPES[options.recipe]), options.changes)
+    if not 10 <= options.held_out <= 50_000:
+        raise InputError(f"from 10 to 50,000 images can be held out, not {options.held_out:,}")
+    for seed in options.seeds:
+        check_seed(seed)
     mnist = load_whole()
     for seed in options.seeds:
         result = run_trial(recipe, mnist, seed, options.held_out)

@@ -8,6 +8,7 @@ import pandas as pd
 import scipy.stats
 import torch
 
+from helpers.errors import InputError
 from helpers.evaluation import mcnemar_test
 from helpers.models import build_model, count_multiply_adds
 from helpers.trained import Predictions
@@ -124,10 +125,10 @@ def combine(predictions: Iterable[Predictions]) -> Predictions:
     """One answer from several about the same n images: the mean of their probabilities, as log probabilities.
 
     Raises:
-        ValueError: nothing to combine, or not the same images.
+        InputError: nothing to combine, or not the same images.
     """
     predictions = list(predictions)
     if not predictions or any(not torch.equal(one.labels, predictions[0].labels) for one in predictions):
-        raise ValueError("need one or more predictions, all of the same images")
+        raise InputError("need one or more predictions, all of the same images")
     mean = torch.stack([one.probabilities for one in predictions]).mean(0)
     return Predictions(mean.clamp_min(torch.finfo(mean.dtype).tiny).log(), predictions[0].labels)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from helpers.data import Augmentation
+from helpers.errors import InputError
 from helpers.recipes import KINDS, RECIPES, Recipe
 from lab import networks  # noqa: F401  makes the networks known by name
 from lab.augmentation import AFFINE_STRENGTHS, draw_affine
@@ -57,9 +58,9 @@ class LabRecipe(Recipe):
         super().__post_init__()
         object.__setattr__(self, "betas", tuple(self.betas))  # JSON gives back lists
         if not 0 < self.focus <= 1:
-            raise ValueError(f"focus must be above 0 and at most 1, not {self.focus}")
+            raise InputError(f"focus must be above 0 and at most 1, not {self.focus}")
         if self.fading and self.augmentation not in AFFINE_STRENGTHS:
-            raise ValueError(f"only an affine augmentation can fade, not {self.augmentation!r}")
+            raise InputError(f"only an affine augmentation can fade, not {self.augmentation!r}")
 
     @property
     def needs_tricks(self) -> bool:

@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 
 from helpers.errors import FileError
-from helpers.files import replace_text
 from helpers.models import count_parameters
 from helpers.recipes import Recipe
 from helpers.trained import Predictions, Trained
 from lab.recipes import ALL_RECIPES
+from lab.text_files import replace_text
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "results"
 

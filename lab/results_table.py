@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from helpers.files import replace_text
 from lab import records
 from lab.comparison import PUBLISHED, summarise, tabulate_costs
 from lab.recipes import OURS
 from lab.records import RecordError, read_records
+from lab.text_files import replace_text
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- results: written by `make results` -->\n", "<!-- end of results -->\n"

@@ -9,10 +9,11 @@ import pandas as pd
 from torch import nn
 
 from helpers.data import VALIDATION_SHARE, Mnist, Split, split_train_validation
-from helpers.files import replace_text
+from helpers.errors import InputError
 from helpers.models import build_model, count_parameters
 from lab.recipes import ALL_RECIPES, LabRecipe
 from lab.reproduction import KEPT, UNFINISHED
+from lab.text_files import replace_text
 from lab.training import fit
 
 HELD_OUT = round(60_000 * VALIDATION_SHARE)
@@ -25,21 +26,21 @@ def change_recipe(recipe: LabRecipe, changes: list[str]) -> LabRecipe:
     """A recipe with some fields changed, each given as text such as `epochs=6` or `augmentation=none`.
 
     Raises:
-        ValueError: no such field, a value that it cannot have, or no network of that name.
+        InputError: no such field, a value that it cannot have, or no network of that name.
     """
     hints, values = {field.name: field.type for field in dataclasses.fields(LabRecipe)}, {}
     for change in changes:
         name, _, text = change.partition("=")
         if name not in hints:
-            raise ValueError(f"a recipe has no field {name!r}")
+            raise InputError(f"a recipe has no field {name!r}")
         try:
             values[name] = _read_value(text, hints[name])
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+            raise InputError(f"{name}: {error}") from error
     changed = dataclasses.replace(recipe, **values)
     build_model(changed.model)
     if changed.teacher not in (None, *KEPT):
-        raise ValueError(f"teacher must be none or one of {', '.join(KEPT)}, not {changed.teacher!r}")
+        raise InputError(f"teacher must be none or one of {', '.join(KEPT)}, not {changed.teacher!r}")
     return changed
 
 
@@ -51,7 +52,7 @@ def _read_value(text: str, hint: type) -> object:
     if kinds:
         return tuple(kind(part) for kind, part in zip(kinds, text.split(","), strict=True))
     if hint is bool and text not in SWITCHES:
-        raise ValueError(f"{text!r} is neither true nor false")
+        raise InputError(f"{text!r} is neither true nor false")
     return SWITCHES[text] if hint is bool else hint(text)
 
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from helpers.errors import InputError
 from helpers.training import Plain
 from lab.recipes import LabRecipe
 
@@ -97,13 +98,13 @@ class Tricks(Plain):
         teachers: trained networks, for a recipe that has a `teacher`.
 
     Raises:
-        ValueError: the recipe has a teacher and no networks are there to teach, or the other way round.
+        InputError: the recipe has a teacher and no networks are there to teach, or the other way round.
     """
 
     def __init__(self, recipe: LabRecipe, count: int, device: torch.device, teachers: Sequence[nn.Module] = ()):
         super().__init__(recipe, count, device)
         if bool(recipe.teacher) != bool(teachers):
-            raise ValueError(f"the recipe's teacher is {recipe.teacher}, and {len(teachers)} networks are given")
+            raise InputError(f"the recipe's teacher is {recipe.teacher}, and {len(teachers)} networks are given")
         layout = recipe.layout(device)
         self.teachers = Teachers([network.to(device, memory_format=layout) for network in teachers])
         self.chooser = Chooser(count, device) if recipe.focus < 1 else None

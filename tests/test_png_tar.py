@@ -142,7 +142,7 @@ def test_says_what_it_leaves_out_and_leaves_nothing_where_nothing_fits(tmp_path)
     ("members", "problem"),
     [
         ({"1_7.png": (28, 28), "b/1_7.png": (28, 28)}, "holds 1_7.png twice"),
-        ({"1_7.png": (28, 29)}, "holds 1_7.png of 29 × 28 pixels"),
+        ({"1_7.png": (28, 29)}, "1_7.png is damaged: 29 × 28 pixels instead of 28"),
     ],
 )
 def test_refuses_digits_that_are_there_twice_or_of_another_size(tmp_path, members, problem):

@@ -8,6 +8,7 @@ but only cells tagged `nbval-check-output` are compared.
 
 import os
 import sys
+import tempfile
 
 import pytest
 
@@ -22,8 +23,12 @@ def main() -> int:
         return 1
     compare = "--nbval" if mnist.source == "mnist" else "--nbval-lax"
     os.environ |= {"COURSE_FAST": "1", "COURSE_PUBLISH": "0", "TQDM_DISABLE": "1", "CUDA_VISIBLE_DEVICES": ""}
-    options = [compare, "--nbval-current-env", "--nbval-cell-timeout=600", "-p", "no:cacheprovider"]
-    return pytest.main([*options, *sys.argv[1:], str(NOTEBOOKS)])
+    # Two threads that wait for each other make a busy machine many times slower, and an idle one little faster.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    options = [compare, "--nbval-current-env", "--nbval-cell-timeout=1800", "-p", "no:cacheprovider"]
+    with tempfile.TemporaryDirectory() as runs:
+        os.environ["COURSE_RUNS"] = runs
+        return pytest.main([*options, *sys.argv[1:], str(NOTEBOOKS)])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import base64
 import io
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from nbformat import NotebookNode
 from PIL import Image
 from tqdm import tqdm
 
-from helpers.data import DataError, Mnist, describe_source, load_mnist
+from helpers.data import Mnist, describe_source, load_mnist
+from helpers.errors import DataError
 from helpers.files import replace_file
 from tools.notebook_rules import NOTEBOOKS, ROOT, find_notebooks, read_notebook, tags
 from tools.stamps import make_stamp
@@ -41,16 +43,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if not prepare(publish=options.mode == "outputs"):
         return 1
+    folder = NOTEBOOKS if options.mode == "outputs" else BUILD
     results = []
     for path in paths:
-        target = path if options.mode == "outputs" else BUILD / path.name
         started = time.perf_counter()
-        headline = execute(path, target)
+        with tempfile.TemporaryDirectory() as runs:  # so that each training is one of today
+            os.environ["COURSE_RUNS"] = runs
+            headline = execute(path, folder / path.name)
         if headline is None:
             return 1
         results.append((path.stem, time.perf_counter() - started, headline))
     print_table(results)
-    print(f"executed notebooks are in {(NOTEBOOKS if options.mode == 'outputs' else BUILD).name}/")
+    print(f"executed notebooks are in {folder.name}/")
     return 0
 
 

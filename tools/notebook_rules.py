@@ -12,7 +12,7 @@ from tools.stamps import make_stamp
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-LONGEST_CELL, LONGEST_MEDIAN = 20, 6
+LONGEST_CELL, LONGEST_MEDIAN, LONGEST_LINE = 20, 6, 120
 MOST_WORDS, MOST_BYTES = 2_500, 1_000_000
 MARKDOWN_IMAGE = re.compile(r"!\[([^\]]*)\]\(")
 HTML_IMAGE = re.compile(r"<img\b[^>]*>")
@@ -72,7 +72,7 @@ def check_outputs(notebook: NotebookNode) -> Iterator[str]:
 def check_stamp(notebook: NotebookNode) -> Iterator[str]:
     """Stored outputs come from the code as it is now."""
     stored, current = notebook.metadata.get("course", {}), make_stamp(notebook)
-    for part in ("cells", "helpers"):
+    for part in ("cells", "modules"):
         if stored.get(part) != current[part]:
             yield f"outputs are stale: the {part} changed since they were stored (run `make outputs`)"
 

@@ -8,36 +8,39 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-HELPERS = Path(__file__).resolve().parents[1] / "helpers"
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("helpers", "lab")
 
 
-def make_stamp(notebook: NotebookNode, helpers: Path = HELPERS) -> dict[str, str]:
-    """Hashes of a notebook's code cells and of the helpers that they use, comments and docstrings left out."""
+def make_stamp(notebook: NotebookNode, root: Path = ROOT) -> dict[str, str]:
+    """Hashes of a notebook's code cells and of the modules that they use, comments and docstrings left out."""
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    modules = [path.read_text(encoding="utf-8") for path in list_used_files(cells, helpers)]
-    return {"cells": _digest(map(strip_comments, cells)), "helpers": _digest(map(strip_comments, modules))}
+    modules = [path.read_text(encoding="utf-8") for path in list_used_files(cells, root)]
+    return {"cells": _digest(map(strip_comments, cells)), "modules": _digest(map(strip_comments, modules))}
 
 
-def list_used_files(cells: list[str], helpers: Path) -> list[Path]:
-    """The files of every helper module that code cells import, directly or through other helpers."""
-    waiting, used = set().union(*map(list_imports, cells)), {}
+def list_used_files(cells: list[str], root: Path) -> list[Path]:
+    """The files of `helpers` and `lab` that code cells import, directly or through others, sorted."""
+    waiting, used = set().union(*(list_imports(cell, root) for cell in cells)), set()
     while waiting:
-        module = waiting.pop()
-        used[module] = sorted((helpers / module).rglob("*.py")) or [helpers / f"{module}.py"]
-        for path in used[module]:
-            waiting |= list_imports(path.read_text(encoding="utf-8")) - used.keys()
-    return [path for module in sorted(used) for path in used[module]]
+        path = waiting.pop()
+        used.add(path)
+        waiting |= list_imports(path.read_text(encoding="utf-8"), root) - used
+    return sorted(used)
 
 
-def list_imports(source: str) -> set[str]:
-    """The modules right below `helpers` that a piece of code imports."""
-    found = set()
+def list_imports(source: str, root: Path) -> set[Path]:
+    """The files right behind a piece of code's imports; with a module also the packages that it lies in."""
+    names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.split(".")[1] for name in found if name.startswith("helpers.")}
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    parts = [name.split(".") for name in names if name.split(".")[0] in PACKAGES]
+    stems = {root.joinpath(*name[:length]) for name in parts for length in range(1, len(name) + 1)}
+    files = {file for stem in stems for file in (stem.with_suffix(".py"), stem / "__init__.py")}
+    return {file for file in files if file.is_file()}
 
 
 def strip_comments(source: str) -> str:

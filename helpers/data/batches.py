@@ -37,7 +37,6 @@ class Batches:
         batch_size: images in a batch; the last one may be smaller.
         device: where the batches live.
         shuffle: whether each pass has a new order, drawn from torch's global generator.
-        augment: applied to each batch, float (b, 1, 28, 28) in 0–1.
         scaling: "normalised", "unit" (0–1) or "raw" (0–255).
 
     Yields:
@@ -51,14 +50,12 @@ class Batches:
         device: torch.device | str = "cpu",
         *,
         shuffle: bool = False,
-        augment: Augmentation | None = None,
         scaling: str = "normalised",
     ):
         self.images = split.images.to(device).unsqueeze(1)
         self.labels = None if split.labels is None else split.labels.to(device)
         self.batch_size = batch_size
         self.shuffle = shuffle
-        self.augment = augment
         self.scale = SCALINGS[scaling]
 
     def __len__(self) -> int:
@@ -68,12 +65,17 @@ class Batches:
         count = len(self.images)
         order = torch.randperm(count) if self.shuffle else torch.arange(count)
         for index in order.to(self.images.device).split(self.batch_size):
-            yield self.take(index, self.augment)
+            yield self.take(index)
 
     def take(
         self, index: torch.Tensor, augment: Augmentation | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The batch of certain images: their places int64 (b,), on the batches' own device."""
+        """The batch of certain images.
+
+        Args:
+            index: their places int64 (b,), on the batches' own device.
+            augment: applied before they are normalised, float (b, 1, 28, 28) in 0–1.
+        """
         images = self.images[index].float() / 255
         if augment is not None:
             images = augment(images)

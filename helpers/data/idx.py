@@ -14,20 +14,25 @@ from helpers.errors import DataError
 UNSIGNED_BYTE = 0x08
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of a file; of a `.gz` file, unpacked.
+def read_bytes(path: Path, most: int) -> bytes:
+    """The content of a file; of a gzip archive, unpacked.
 
     Raises:
-        DataError: the file cannot be read, or is not a whole gzip archive.
+        DataError: it cannot be read, is no whole archive, or holds more than `most` bytes.
     """
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" and not looks_like_html(content) else content
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as file:
+            content = file.read(most + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(path, f"not a complete gzip archive ({error})", "Delete it and fetch it again") from error
+        raise DataError(path, f"not a complete gzip archive ({error})", "Fetch it again") from error
     except OSError as error:
         remedy = "Check that it is a file and that you may read it"
         raise DataError(path, f"cannot be read ({error.strerror or error})", remedy) from error
+    if len(content) > most:
+        raise DataError(path, f"holds more than {most:,} bytes", "Name another file")
+    return content
 
 
 def looks_like_html(content: bytes) -> bool:

