@@ -1,39 +1,46 @@
-# `make run` and `make test` set up all they need in .venv; PYTHON names another interpreter (3.10 or newer).
+# `make run`, `make lab` and `make test` set up all they need in .venv; PYTHON names another interpreter (3.10 or newer).
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: run lab test outputs results bench repository clean
+.PHONY: help run lab test outputs results bench repository clean
+.DEFAULT_GOAL := help
 
-run: $(READY)  ## execute the course into build/
+help:  ## what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(READY)  ## execute the course into build/ (about 20 minutes on 2 CPU cores)
 	$(BIN)/python -m tools.execute_notebooks run
 
-lab: $(READY)  ## open the course in JupyterLab
-	$(BIN)/python -m jupyterlab notebooks/01_data_exploration.ipynb --ServerApp.root_dir=. $(AS_ROOT)
+lab: $(READY)  ## open the course in JupyterLab, on copies of the notebooks in my/
+	$(BIN)/python -m tools.copy_notebooks
+	$(BIN)/python -m jupyterlab my/01_data_exploration.ipynb --ServerApp.root_dir=. $(AS_ROOT)
 
-test: $(READY)  ## lint, unit tests, every notebook in fast mode
+test: $(READY)  ## lint, unit tests, every notebook in fast mode (about 4 minutes)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m pytest
 	$(BIN)/python -m tools.check_notebooks
 
-outputs: $(READY)  ## execute the notebooks in place, stamp them, renew images/ and the checkpoint
+outputs: $(READY)  ## execute the notebooks in place, stamp them, renew images/ and the checkpoint; ONLY=03 for one
 	$(BIN)/python -m tools.execute_notebooks outputs $(ONLY)
 
 results: $(READY)  ## train what has no record in data/results/ yet, and renew the README's table
-	$(BIN)/python -m helpers reproduce; status=$$?; $(BIN)/python -m helpers table && exit $$status
+	$(BIN)/python -m lab reproduce; status=$$?; $(BIN)/python -m lab table && exit $$status
 
-bench: $(READY)  ## how long recipes take, side by side; QUICK=1 takes less than three minutes
-	$(BIN)/python -m helpers bench $(if $(QUICK),--quick)
+bench: $(READY)  ## how long recipes take, side by side; QUICK=1 takes three minutes
+	$(BIN)/python -m lab bench $(if $(QUICK),--quick)
 
-repository: $(READY)  ## point badges and bootstrap at another repository: make repository REPO=owner/name
+repository: $(READY)  ## point badges and bootstrap at another repository: REPO=owner/name
 	$(BIN)/python -m tools.set_repository $(REPO)
 
-clean:
+clean:  ## remove what was installed and built, but not my/ and data/
 	rm -rf build .venv .pytest_cache .ruff_cache *.egg-info
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "The course needs Python 3.10 or newer: make PYTHON=python3.12 ...")'
+	@echo "Installing the course's packages into .venv, once. With PyTorch for CUDA, as Linux gets it, that is 6 GB"
+	@echo "(3 GB to download); elsewhere about 1.5 GB. It takes from a minute to half an hour, as fast as your line is."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --editable .
 	@touch $@

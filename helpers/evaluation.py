@@ -13,7 +13,7 @@ from helpers.data import Split
 from helpers.errors import InputError
 from helpers.trained import Predictions, Trained
 
-EDGES = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1)
+EDGES = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 
 
 def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn.modules.dropout import _DropoutNd
 
 from helpers.errors import InputError
@@ -63,13 +62,16 @@ def list_windows(model: nn.Module, input_shape: tuple[int, ...]) -> list[Window]
         traced = fx.GraphModule(model, _Tracer().trace(model))
     except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
         raise InputError(f"{type(model).__name__} decides at run time which layers it calls: {error}") from error
+    made = fx.Interpreter(traced, garbage_collect_values=False)
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            ShapeProp(traced).propagate(torch.zeros(2, *input_shape))
+            made.run(torch.zeros(2, *input_shape))
     except RuntimeError as error:
-        raise InputError(f"{type(model).__name__} does not take one image of shape {input_shape}: {error}") from error
-    made = {node: node.meta.get("tensor_meta") for node in traced.graph.nodes if node.op not in ("get_attr", "output")}
-    windows = list(_follow_chain(traced, {node: tensor.shape for node, tensor in made.items() if tensor is not None}))
+        cause = str(error).partition("\n")[0]
+        raise InputError(f"{type(model).__name__} does not take one image of shape {input_shape}: {cause}") from error
+    values = {node: value for node, value in made.env.items() if node.op not in ("get_attr", "output")}
+    shapes = {node: value.shape for node, value in values.items() if isinstance(value, torch.Tensor)}
+    windows = list(_follow_chain(traced, shapes))
     if not windows:
         raise InputError(f"{type(model).__name__} has no layers")
     return windows

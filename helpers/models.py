@@ -153,7 +153,7 @@ def build_model(name: str) -> nn.Module:
     """
     try:
         return find_builder(name)()
-    except (TypeError, ValueError) as error:
+    except TypeError as error:
         raise InputError(f"{name!r} has numbers that {name.partition('-')[0]} does not take") from error
 
 

@@ -255,14 +255,12 @@ def plot_confusion_matrix(confusion: torch.Tensor, *, title: str, ax: Axes | Non
 def plot_calibration(table: pd.DataFrame, *, title: str = "Calibration", ax: Axes | None = None) -> Axes:
     """Accuracy against confidence, a point per row of `evaluation.bin_by_confidence`; on the dotted line is honest.
 
-    A bar is the 95 % interval of the share that is right, the number beside it how many images are in the bin.
+    A bar is the 95 % interval of the share that is right.
     """
     ax = new_axes(ax, height=4.2)
     ax.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     reach = np.clip([table["accuracy"] - table["low"], table["high"] - table["accuracy"]], 0, None)
     ax.errorbar(table["confidence"], table["accuracy"], yerr=reach, fmt="o", color=BLUE, capsize=3)
-    for row in table.itertuples():
-        ax.annotate(f"  {row.images:,}", (row.confidence, row.low), va="top", ha="center", fontsize=8, color=GREY)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set(title=title, xlabel="mean confidence of the bin", ylabel="share that is right")

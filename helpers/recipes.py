@@ -131,12 +131,12 @@ KINDS = [Recipe]  # of recipes that a checkpoint may hold; the lab adds its own
 
 
 def read_recipe(fields: dict) -> Recipe:
-    """The recipe that a file holds, as the first kind that has all its fields.
+    """The recipe that a file holds, as the first kind that knows most of its fields.
 
     A file from before a field was given up is read without it.
     """
     names = {kind: {field.name for field in dataclasses.fields(kind)} for kind in KINDS}
-    kind = next((kind for kind in KINDS if fields.keys() <= names[kind]), Recipe)
+    kind = min(KINDS, key=lambda kind: len(fields.keys() - names[kind]))
     return kind(**{name: value for name, value in fields.items() if name in names[kind]})
 
 

@@ -6,6 +6,7 @@ training                          `fit` for recipes with tricks
 records, reproduction, trials     runs and what they measured, kept in data/
 comparison, benchmark, plotting   published against measured, and how long things take
 results_table                     the README's table
+text_files                        written whole or not at all
 """
 
 from lab import augmentation, networks, recipes  # noqa: F401  known to `helpers` once they are imported

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers.errors import InputError
+from helpers.recipes import Recipe
 from helpers.training import Plain
-from lab.recipes import LabRecipe
+from lab.recipes import extend
 
 # Of the loss; the labels have the rest.
 SHARE = 0.9
@@ -101,7 +102,8 @@ class Tricks(Plain):
         InputError: the recipe has a teacher and no networks are there to teach, or the other way round.
     """
 
-    def __init__(self, recipe: LabRecipe, count: int, device: torch.device, teachers: Sequence[nn.Module] = ()):
+    def __init__(self, recipe: Recipe, count: int, device: torch.device, teachers: Sequence[nn.Module] = ()):
+        recipe = extend(recipe)
         super().__init__(recipe, count, device)
         if bool(recipe.teacher) != bool(teachers):
             raise InputError(f"the recipe's teacher is {recipe.teacher}, and {len(teachers)} networks are given")

@@ -7,6 +7,7 @@ import torch
 from helpers.data import Mnist, Split, load_mnist
 
 matplotlib.use("Agg")
+torch.set_num_threads(1)  # batches are tiny here: threads would mostly wait for each other
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,20 @@ import struct
 import pytest
 import torch
 
-from helpers.data import MEAN, STD, Batches, DataError, Split, load_mnist, parse_idx, read_idx, split_train_validation
+from helpers.data import (
+    MEAN,
+    STD,
+    Batches,
+    DataError,
+    Mnist,
+    Split,
+    load_mnist,
+    normalise,
+    parse_idx,
+    split_train_validation,
+)
 from helpers.data import mnist as mnist_module
+from helpers.data.idx import read_bytes
 from helpers.data.mnist import DISPUTED, FILES, MnistFile
 
 
@@ -33,6 +45,8 @@ def contents(monkeypatch, tmp_path) -> dict[str, bytes]:
     monkeypatch.delenv("COURSE_OFFLINE", raising=False)
     monkeypatch.setattr(mnist_module, "DATA_FOLDER", tmp_path / "own")
     monkeypatch.setattr(mnist_module, "MIRRORS", ("file:///nowhere/",))
+    digit = Split(torch.zeros(1, 28, 28, dtype=torch.uint8), torch.zeros(1, dtype=torch.long))
+    monkeypatch.setattr(mnist_module, "_load_sample", lambda: Mnist(digit, digit, source="sample"))
     return made
 
 
@@ -50,9 +64,10 @@ def test_reads_raw_and_packed_files_in_both_layouts(contents, tmp_path, packed, 
     write_folder(tmp_path / "root" / below, contents, packed=packed)
     mnist = load_mnist(tmp_path / "root", download=False)
     assert mnist.source == "mnist"
-    assert mnist.train_images.shape == (40, 28, 28) and mnist.train_images.dtype == torch.uint8
-    assert mnist.train_labels.dtype == torch.int64
-    assert torch.equal(mnist.test_labels, parse_idx(contents["test_labels"]).long())
+    assert len(mnist.train) == 40 and len(mnist.test) == 20
+    for half in ("train", "test"):
+        assert torch.equal(getattr(mnist, half).images, parse_idx(contents[f"{half}_images"]))
+        assert torch.equal(getattr(mnist, half).labels, parse_idx(contents[f"{half}_labels"]).long())
 
 
 def test_root_comes_before_environment_before_own_folder(contents, tmp_path, monkeypatch):
@@ -92,6 +107,23 @@ def test_damaged_file_is_refused_with_name_cause_and_remedy(contents, tmp_path, 
     assert "train-labels-idx1-ubyte" in str(caught.value) and "fetch it again" in str(caught.value)
 
 
+def test_of_two_damaged_copies_the_raw_one_is_named(contents, tmp_path):
+    root = write_folder(tmp_path / "root", contents)
+    name = FILES["train_labels"].name
+    (root / name).write_bytes(b"")
+    (root / f"{name}.gz").write_bytes(b"<html>")
+    with pytest.raises(DataError, match=f"{name}: is empty"):
+        load_mnist(root)
+
+
+def test_a_damaged_copy_beside_a_good_one_does_no_harm(contents, tmp_path):
+    root = write_folder(tmp_path / "root", contents)
+    write_folder(root, contents, packed=True)
+    (root / FILES["train_labels"].name).write_bytes(b"")
+    (root / f"{FILES['test_labels'].name}.gz").write_bytes(b"<html>")
+    assert load_mnist(root).source == "mnist"
+
+
 def test_cut_archive_missing_file_and_folder_in_place_of_a_file_are_refused(contents, tmp_path):
     root = write_folder(tmp_path / "root", contents, packed=True)
     archive = root / f"{FILES['test_images'].name}.gz"
@@ -112,14 +144,14 @@ def test_unreadable_folder_is_refused(contents, tmp_path, monkeypatch):
         load_mnist(tmp_path / "file")
     root = write_folder(tmp_path / "root", contents)
 
-    def forbidden(path):
+    def forbidden(path, *_, **__):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     with monkeypatch.context() as patch:
         patch.setattr(type(root), "exists", forbidden)
-        with pytest.raises(DataError, match="root: cannot be looked into .Permission denied.. Name a folder"):
+        with pytest.raises(DataError, match="root: cannot be looked into .*Permission denied.*Name a folder"):
             load_mnist(root)
-    monkeypatch.setattr(type(root), "read_bytes", forbidden)
+    monkeypatch.setattr(type(root), "open", forbidden)
     with pytest.raises(DataError, match="ubyte: cannot be read .Permission denied"):
         load_mnist(root)
 
@@ -131,9 +163,9 @@ def test_own_folder_is_filled_and_repaired_by_download(contents, tmp_path, monke
     raw = tmp_path / "own" / "MNIST" / "raw"
     assert len(list(raw.iterdir())) == 4
     (raw / f"{FILES['train_images'].name}.gz").write_bytes(b"<html>")
-    assert load_mnist().train_images.shape == (40, 28, 28)
+    assert len(load_mnist().train) == 40
     (raw / FILES["test_labels"].name).write_bytes(b"raw and damaged, beside a good archive")
-    assert load_mnist().test_labels.shape == (20,)
+    assert len(load_mnist().test) == 20
 
 
 @pytest.mark.parametrize("mode", ["cut", "html", "wrong", "flipped"])
@@ -198,74 +230,119 @@ def test_offline_switch_forbids_the_download(contents, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\0\0\x08", b"\0\0\x09\x01\0\0\0\x01a", b"\0\0\x08\x03\0\0", b"\0\0\x08\x01\0\0\0\x05abc"]
+    ("content", "problem"),
+    [
+        (b"", "not an IDX file"),
+        (b"\0\0\x08", "not an IDX file"),
+        (b"\0\1\x08\x01\0\0\0\x01a", "not an IDX file"),
+        (b"\0\0\x09\x01\0\0\0\x01a", "not an IDX file"),
+        (b"\0\0\x08\x03\0\0", "ends inside its header"),
+        (b"\0\0\x08\x01\0\0\0\x05abcd", "holds 4 values where its header says .5,."),
+        (b"\0\0\x08\x01\0\0\0\x05abcdef", "holds 6 values where its header says .5,."),
+    ],
 )
-def test_idx_reader_refuses_what_is_not_idx(content):
-    with pytest.raises(DataError):
-        parse_idx(content)
+def test_idx_reader_refuses_what_is_not_idx(content, problem):
+    with pytest.raises(DataError, match=f"some-file: {problem}"):
+        parse_idx(content, "some-file")
 
 
-def test_idx_reader_reads_a_file(tmp_path):
+def test_idx_reader_gives_the_shape_of_the_header():
     assert parse_idx(idx_bytes(torch.zeros(0, 28, 28, dtype=torch.uint8))).shape == (0, 28, 28)
     values = torch.arange(24, dtype=torch.uint8).reshape(2, 3, 4)
-    (tmp_path / "file").write_bytes(idx_bytes(values))
-    assert torch.equal(read_idx(tmp_path / "file"), values)
+    read = parse_idx(idx_bytes(values))
+    assert torch.equal(read, values)
+    read += 1  # the content it came from cannot be written to, this can
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_files_are_read_packed_or_not_up_to_a_limit(tmp_path, pack):
+    (tmp_path / "file").write_bytes(pack(bytes(100)))
+    assert read_bytes(tmp_path / "file", 100) == bytes(100)
+    with pytest.raises(DataError, match="file: holds more than 99 bytes"):
+        read_bytes(tmp_path / "file", 99)
 
 
 def test_the_data_set_is_what_it_says(mnist):
     sizes = {"mnist": (60_000, 10_000), "sample": (4_000, 1_000)}[mnist.source]
-    assert (len(mnist.train_labels), len(mnist.test_labels)) == sizes
-    assert mnist.train_images.dtype == torch.uint8 and mnist.train_images.max() == 255
-    grey = mnist.train_images.double() / 255
+    assert (len(mnist.train), len(mnist.test)) == sizes
+    assert mnist.train.images.shape[1:] == (28, 28) and mnist.train.images.max() == 255
+    grey = mnist.train.images.double() / 255
     tolerance = 1e-4 if mnist.source == "mnist" else 0.004
     assert abs(grey.mean() - MEAN) < tolerance and abs(grey.std() - STD) < tolerance
 
 
-@pytest.mark.parametrize("half", ["train", "test"])
-def test_images_and_labels_belong_together(mnist, half):
-    images, labels = getattr(mnist, f"{half}_images").float().flatten(1), getattr(mnist, f"{half}_labels")
+def pairs_belong_together(split: Split) -> bool:
+    """Whether most images are nearest to the mean of those with the same label."""
+    images, labels = split.images.float().flatten(1), split.labels
     means = torch.stack([images[labels == digit].mean(0) for digit in range(10)])
-    nearest = torch.cdist(images[:2_000], means).argmin(1)
-    assert (nearest == labels[:2_000]).float().mean() > 0.7
+    return (torch.cdist(images[:300], means).argmin(1) == labels[:300]).float().mean().item() > 0.7
 
 
-def test_split_is_stratified_disjoint_and_the_same_everywhere():
-    labels = torch.arange(12_000) % 10
-    images = torch.arange(12_000, dtype=torch.int32).reshape(-1, 1, 1)
-    train, validation = split_train_validation(images, labels)
+def test_images_and_labels_belong_together(mnist):
+    splits = [mnist.train.take(5_000), mnist.test, *split_train_validation(mnist.train, share=0.1)]
+    assert all(map(pairs_belong_together, splits))
+    assert not pairs_belong_together(Split(mnist.test.images, mnist.test.labels.roll(1))), "or nothing was shown"
+
+
+def numbered(count: int) -> Split:
+    """Images of two pixels that say their place, with labels 0 to 9 in turn."""
+    places = torch.arange(count)
+    return Split(torch.stack([places // 256, places % 256], 1).to(torch.uint8)[:, None], places % 10)
+
+
+def places(split: Split) -> torch.Tensor:
+    return split.images[:, 0, 0].long() * 256 + split.images[:, 0, 1]
+
+
+def test_division_is_stratified_disjoint_and_the_same_everywhere():
+    train, validation = split_train_validation(numbered(12_000))
     assert len(train) == 11_000 and len(validation) == 1_000
     assert torch.equal(validation.labels.bincount(), torch.full((10,), 100))
-    assert torch.equal(torch.cat([train.images, validation.images]).flatten().sort().values, images.flatten())
-    assert torch.equal(train.images.flatten() % 10, train.labels)
-    assert validation.images.flatten()[:5].tolist() == [4469, 11650, 3166, 6588, 7367]
+    assert torch.equal(torch.cat([places(train), places(validation)]).sort().values, torch.arange(12_000))
+    assert torch.equal(places(train) % 10, train.labels) and torch.equal(places(validation) % 10, validation.labels)
+    assert places(validation)[:5].tolist() == [4469, 11650, 3166, 6588, 7367]
 
 
-def test_split_of_the_real_set_keeps_pairs_together(mnist):
-    for split in split_train_validation(mnist.train_images, mnist.train_labels):
-        images = split.images.float().flatten(1)
-        means = torch.stack([images[split.labels == digit].mean(0) for digit in range(10)])
-        nearest = torch.cdist(images[:300], means).argmin(1)
-        assert (nearest == split.labels[:300]).float().mean() > 0.7
-
-
-def test_another_seed_gives_another_split():
-    labels = torch.arange(1_200) % 10
-    images = torch.arange(1_200, dtype=torch.int32).reshape(-1, 1, 1)
-    validations = [split_train_validation(images, labels, seed=seed)[1].images.flatten() for seed in (0, 0, 1)]
+def test_another_seed_or_share_gives_another_division():
+    validations = [places(split_train_validation(numbered(1_200), seed=seed)[1]) for seed in (0, 0, 1)]
     assert torch.equal(validations[0], validations[1]) and not torch.equal(validations[0], validations[2])
+    assert [len(part) for part in split_train_validation(numbered(1_200), share=0.25)] == [900, 300]
 
 
 def test_sample_pairs_belong_together_and_are_divided_evenly():
     sample = mnist_module._load_sample()
-    assert torch.equal(sample.test_labels.bincount(), torch.full((10,), 100))
-    assert torch.equal(sample.train_labels.bincount(), torch.full((10,), 400))
-    for half in ("train", "test"):
-        test_images_and_labels_belong_together(sample, half)
+    for half, count in ((sample.train, 400), (sample.test, 100)):
+        assert torch.equal(half.labels.bincount(), torch.full((10,), count)) and pairs_belong_together(half)
 
 
-def test_split_refuses_uneven_halves():
-    with pytest.raises(ValueError, match="3 images but 2 labels"):
-        Split(torch.zeros(3, 28, 28), torch.zeros(2))
+IMAGES = torch.zeros(3, 28, 28, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "problem"),
+    [
+        (IMAGES, torch.zeros(2, dtype=torch.long), "3 images but 2 labels"),
+        (IMAGES, torch.tensor([0, 10, -1]), r"labels must be from 0 to 9; there are \[-1, 10\]"),
+        (IMAGES, torch.zeros(3), r"labels must be a tensor torch.int64 .* not torch.float32 \(3,\)"),
+        (IMAGES, torch.zeros(3, 1, dtype=torch.long), r"labels must be .* not torch.int64 \(3, 1\)"),
+        (IMAGES, [0, 1, 2], "labels must be .* not a list"),
+        (IMAGES.float() / 255, None, r"images must be a tensor torch.uint8 .* not torch.float32 \(3, 28, 28\)"),
+        (IMAGES[:, None], None, r"images must be .* not torch.uint8 \(3, 1, 28, 28\)"),
+        (IMAGES.numpy(), None, "images must be .* not a ndarray"),
+    ],
+)
+def test_a_split_refuses_what_is_no_digits(images, labels, problem):
+    with pytest.raises(ValueError, match=problem):
+        Split(images, labels)
+
+
+def test_a_part_of_a_split_keeps_pairs():
+    split = numbered(100)
+    for part in (split[20:40], split[torch.arange(20, 40)], split[torch.arange(100) // 20 == 1]):
+        assert places(part).tolist() == list(range(20, 40)) and torch.equal(part.labels, split.labels[20:40])
+    assert places(split.take(7)).tolist() == list(range(7)) and len(split.take(7).labels) == 7
+    unlabelled = Split(split.images)
+    assert len(unlabelled) == 100 and unlabelled[20:40].labels is None and len(unlabelled.take(7)) == 7
 
 
 def test_batches_scale_bytes_to_the_published_normalisation():
@@ -292,10 +369,19 @@ def test_batches_keep_pairs_and_visit_every_image_once(marked, shuffle):
     assert torch.equal(labels, marked.labels) != shuffle
 
 
-def test_batches_augment_before_normalising(marked):
-    batches = Batches(marked, 10, augment=lambda images: torch.zeros_like(images))
-    images, _ = next(iter(batches))
+def test_a_batch_can_be_taken_by_its_places_and_is_augmented_before_it_is_normalised(marked):
+    index, seen = torch.tensor([7, 3, 2_999]), []
+    images, labels = Batches(marked, 10, scaling="raw").take(index)
+    assert images[:, 0, 0, 0].round().tolist() == [75, 35, 95] and labels.tolist() == [7, 3, 9]
+    images, _ = Batches(marked, 10).take(index, lambda images: seen.append(images) or torch.zeros_like(images))
     assert torch.allclose(images, torch.tensor(-MEAN / STD))
+    assert torch.allclose(seen[0][:, 0, 0, 0], torch.tensor([75, 35, 95]) / 255)
+    assert torch.allclose(normalise(seen[0]), (seen[0] - MEAN) / STD)
+
+
+def test_batches_of_images_without_labels(marked):
+    batches = list(Batches(Split(marked.images), 1_000))
+    assert [(len(images), labels) for images, labels in batches] == [(1_000, None)] * 3
 
 
 def test_disputed_images_are_the_fifteen_of_the_source():

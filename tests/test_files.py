@@ -1,8 +1,20 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and errors that a reader can act on."""
+
+import os
 
 import pytest
 
-from helpers.files import FileError, replace_file, replace_text
+from helpers.errors import (
+    CheckpointError,
+    CourseError,
+    DataError,
+    FileError,
+    InputError,
+    Interrupted,
+    TrainingError,
+)
+from helpers.files import replace_file
+from lab.text_files import replace_text
 
 
 def test_a_new_content_takes_the_place_of_the_old_one(tmp_path):
@@ -22,6 +34,16 @@ def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path):
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
+def test_two_processes_do_not_write_to_the_same_temporary_file(tmp_path, monkeypatch):
+    names = []
+    for process in (os.getpid(), 7):
+        monkeypatch.setattr(os, "getpid", lambda answer=process: answer)
+        with replace_file(tmp_path / "a.txt") as temporary:
+            temporary.write_text("whole")
+            names.append(temporary.name)
+    assert len(set(names)) == 2 and all(name.startswith("a.txt.") for name in names)
+
+
 def test_a_file_that_cannot_take_the_place_leaves_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     path.write_text("old")
@@ -31,6 +53,28 @@ def test_a_file_that_cannot_take_the_place_leaves_the_old_one(tmp_path, monkeypa
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_an_error_names_file_problem_and_remedy(tmp_path):
-    error = FileError(tmp_path / "a.txt", "is empty", "Delete it")
+@pytest.mark.parametrize("kind", [FileError, DataError, CheckpointError])
+def test_an_error_names_file_problem_and_remedy(tmp_path, kind):
+    error = kind(tmp_path / "a.txt", "is empty", "Delete it")
     assert str(error) == f"{tmp_path / 'a.txt'}: is empty. Delete it." and error.path == tmp_path / "a.txt"
+    assert isinstance(error, CourseError)
+
+
+def test_errors_are_of_the_kinds_that_callers_expect():
+    assert issubclass(InputError, ValueError) and issubclass(InputError, CourseError)
+    assert issubclass(TrainingError, CourseError)
+    assert issubclass(Interrupted, KeyboardInterrupt) and not issubclass(Interrupted, Exception)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (CourseError("what to do"), "CourseError: what to do"),
+        (InputError("what to do"), "InputError: what to do"),
+        (TrainingError("what to do"), "TrainingError: what to do"),
+        (DataError("a.gz", "is empty", "Fetch it"), "DataError: a.gz: is empty. Fetch it."),
+        (Interrupted("2 of 3 epochs are saved"), "2 of 3 epochs are saved"),
+    ],
+)
+def test_a_notebook_shows_an_error_as_one_line(error, line):
+    assert error._render_traceback_() == [line]

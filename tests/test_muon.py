@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.muon import OTHERS, Muon, orthogonalise
+from lab.muon import OTHERS, Muon, orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(16, 25), (64, 576), (32, 9), (5, 5)])

@@ -30,7 +30,7 @@ def edit_a_cell(notebook):
 
 
 def change_the_helpers(notebook):
-    notebook.metadata["course"]["helpers"] = "0" * 16
+    notebook.metadata["course"]["modules"] = "0" * 16
 
 
 def store_an_error(notebook):
@@ -75,7 +75,7 @@ def measure_without_an_assert(notebook):
 FAULTS = {
     clear_outputs: "not run from top to bottom",
     edit_a_cell: "outputs are stale: the cells",
-    change_the_helpers: "outputs are stale: the helpers",
+    change_the_helpers: "outputs are stale: the modules",
     store_an_error: "cell 4 stores an error: ValueError",
     store_stderr: "cell 4 stores text on stderr",
     store_a_path: "cell 4 stores a path of the machine",
@@ -125,23 +125,24 @@ def test_badges_and_bootstrap_name_the_repository():
     for path in NOTEBOOKS:
         notebook = read_notebook(path)
         assert f"{colab}/{path.name}" in notebook.cells[0].source
-        assert f'"https://github.com/{name}"' in code_cells(notebook)[0].source
+        assert f'REPOSITORY = "https://github.com/{name}"' in code_cells(notebook)[0].source
         assert f"{colab}/{path.name}" in readme
 
 
 def test_one_command_changes_the_repository_everywhere(tmp_path):
-    for path in [*NOTEBOOKS, ROOT / "README.md", ROOT / "pyproject.toml"]:
+    for path in [*NOTEBOOKS, ROOT / "README.md", ROOT / "CITATION.cff", ROOT / "pyproject.toml"]:
         copied = tmp_path / path.relative_to(ROOT)
         copied.parent.mkdir(exist_ok=True)
         copied.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    assert len(set_repository("someone/else.1", tmp_path)) == len(NOTEBOOKS) + 2
+    assert len(set_repository("someone/else.1", tmp_path)) == len(NOTEBOOKS) + 3
     assert read_repository(tmp_path) == "someone/else.1"
     for path in tmp_path.rglob("*.*"):
         assert f"/{read_repository()}" not in path.read_text(encoding="utf-8")
     for path in find_notebooks(tmp_path / "notebooks"):
         assert not any("stale" in message for message in find_violations(path))
-    with pytest.raises(ValueError, match="owner/name"):
-        set_repository("no-slash", tmp_path)
+    for wrong in ("no-slash", "../..", "owner/..", "a/b/c", "owner/name?x", ""):
+        with pytest.raises(ValueError, match="owner/name"):
+            set_repository(wrong, tmp_path)
 
 
 def test_bootstrap_works_on_colab_from_the_notebook_alone(tmp_path):
@@ -164,17 +165,36 @@ def test_bootstrap_works_on_colab_from_the_notebook_alone(tmp_path):
         assert Path(found.stdout.strip()).parts[-3:] == ("mnist-cnn-course", "helpers", "notebook.py")
 
 
-def test_bootstrap_elsewhere_says_where_to_open_the_notebook(tmp_path):
+def test_bootstrap_says_what_it_tried_where_the_course_cannot_be_fetched(tmp_path):
+    (tmp_path / "google" / "colab").mkdir(parents=True)
+    (tmp_path / "google" / "colab" / "__init__.py").touch()
     bootstrap = code_cells(read_notebook(NOTEBOOKS[0]))[0].source
-    lost = run_python(bootstrap, tmp_path)
-    assert lost.returncode != 0 and "open the notebook inside the course's folder" in lost.stderr
+    nowhere = (tmp_path / "nowhere").as_uri()
+    failed = run_python(f"import google.colab\n{bootstrap}", tmp_path, COURSE_REPOSITORY=nowhere)
+    last = failed.stderr.strip().splitlines()
+    assert failed.returncode != 0 and any(
+        f"RuntimeError: no course at {nowhere}, or no network" in line for line in last
+    )
+    assert not (tmp_path / "mnist-cnn-course").exists()
+
+
+def test_bootstrap_works_elsewhere_where_the_course_is_installed_or_vs_code_names_its_folder(tmp_path):
+    bootstrap = code_cells(read_notebook(NOTEBOOKS[0]))[0].source
+    lost = run_python(bootstrap, tmp_path, "-S")
+    assert lost.returncode != 0 and f"no helpers in {tmp_path} or above: open the page" in lost.stderr
+    (tmp_path / "site" / "helpers").mkdir(parents=True)
+    (tmp_path / "site" / "helpers" / "__init__.py").touch()
+    installed = run_python(bootstrap, tmp_path, "-S", PYTHONPATH=str(tmp_path / "site"))
+    assert installed.returncode == 0, installed.stderr
+    named = run_python(f"__vsc_ipynb_file__ = {str(NOTEBOOKS[0])!r}\n{bootstrap}\nimport helpers.notebook", tmp_path)
+    assert named.returncode == 0, named.stderr
     inside = run_python(bootstrap + "\nimport helpers.notebook", ROOT / "notebooks", COURSE_FAST="1")
     assert inside.returncode == 0, inside.stderr
 
 
-def run_python(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess:
+def run_python(script: str, folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess:
     import os
 
     environment = {**os.environ, **environment}
-    command = [sys.executable, "-c", script]
+    command = [sys.executable, *options, "-c", script]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from helpers import notebook, plotting
 from helpers.models import build_model
 from helpers.receptive_field import receptive_field_table
+from lab.plotting import plot_runs
 
 IMAGE = torch.randint(0, 256, (28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(100) % 10
@@ -31,14 +32,11 @@ FIGURES = {
     "plot_scatter": (np.random.default_rng(0).normal(size=(100, 2)), LABELS),
     "plot_bars": ({"one": 1.0, "two": 2_000.0},),
     "plot_points": (pd.DataFrame({"x": [1, 2], "y": [3, 4]}, index=["p", "q"]), "x", "y"),
-    "plot_receptive_fields": (IMAGE, receptive_field_table(build_model("compact"))),
-    "plot_runs": (pd.Series([100, 120, 50], index=["a", "a", "b"]), {"a": 90}),
     "plot_loss": (RUN,),
     "plot_accuracy": (RUN,),
     "plot_curves": ({"a": [0.1, 0.01], "b": [0.2, 0.2]},),
     "plot_confusion_matrix": (torch.eye(10, dtype=torch.int64),),
-    "plot_calibration": (pd.DataFrame({"confidence": [0.5, 0.9], "accuracy": [0.4, 0.9]}),),
-    "plot_robustness": (pd.DataFrame({"accuracy": [1.0, 0.5], "confidence": [1.0, 0.9]}), "shift (px)"),
+    "plot_calibration": (pd.DataFrame({"confidence": [0.5, 0.9], "accuracy": [0.4, 0.9], "low": 0.3, "high": 0.95}),),
 }
 
 
@@ -51,17 +49,20 @@ def close_figures():
 
 def test_no_figure_is_forgotten():
     drawn = {name for name, _ in inspect.getmembers(plotting, inspect.isfunction) if name.startswith("plot_")}
-    assert drawn == {*FIGURES, "plot_digits"}
+    assert drawn == {*FIGURES, "plot_digits", "plot_receptive_fields"}
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_draws_on_its_own_axes_or_on_given_ones(name):
     function = getattr(plotting, name)
     options = {key: key for key in ("title", "unit", "xlabel") if key in inspect.signature(function).parameters}
+    if name == "plot_curves":
+        options |= {"xlabel": "steps", "ylabel": "loss"}
     ax = function(*FIGURES[name], **options)
     assert isinstance(ax, Axes) and ax.get_title() and ax.get_xlabel()
     ax.figure.canvas.draw()
     assert ax.figure.get_facecolor() == (1, 1, 1, 1)
+    assert ax.get_ylabel() or name in ("plot_bars",)
     given = plt.subplots()[1]
     assert function(*FIGURES[name], **options, ax=given) is given
 
@@ -101,8 +102,46 @@ def test_curves_are_labelled_with_their_split_and_the_labels_part(held_out):
     assert (train.get_va(), other.get_va()) == ("top", "bottom")
 
 
+def test_accuracy_that_ends_below_the_floor_stays_on_the_axes():
+    for ends, lowest in (((0.95, 0.97), 0.9), ((0.93, 0.5), 0), ((0.2, 0.95), 0)):
+        history = RUN.assign(train_accuracy=[0.95, ends[0]], validation_accuracy=[0.99, ends[1]])
+        ax = plotting.plot_accuracy(history)
+        assert ax.get_ylim()[0] == lowest and all(lowest <= text.xy[1] <= 1 for text in ax.texts)
+
+
+def test_each_receptive_field_is_a_box_around_the_middle_of_its_own_digit():
+    table = receptive_field_table(build_model("compact"))
+    chosen = table[table.layer.isin(["conv1", "conv2", "conv4", "conv8"])]
+    axes = plotting.plot_receptive_fields(IMAGE, chosen, title="fields")
+    assert axes.shape == (2, 3) and [ax.get_title() for ax in axes.flat[:4]] == [
+        *("conv1: 3 px", "conv2: 5 px", "conv4: 10 px", "conv8: 32 px")
+    ]
+    frame, box = axes[0, 0].patches
+    assert frame.get_width() == 28 and (box.get_width(), box.get_x()) == (3, 13)
+    assert axes[1, 0].patches[1].get_x() == -2, "two pixels beyond the image on each side"
+
+
+def test_a_figure_is_shown_with_its_words(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plotting, "display", lambda content, **options: shown.append((content, options)))
+    figure = plt.figure()
+    plotting.show("a line that falls & <rises>")
+    (image, options), (words, _) = shown
+    assert image is figure and options["metadata"]["image/png"]["alt"] == "a line that falls & <rises>"
+    assert "a line that falls &amp; &lt;rises&gt;" in words["text/html"] and "<details>" in words["text/html"]
+    assert "a line that falls" in words["text/plain"] and not plt.get_fignums()
+
+
+def test_text_on_the_map_of_digits_can_be_read():
+    for colour in plotting.DARK:
+        shares = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+        linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+        luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        assert 1.05 / (luminance + 0.05) >= 4.5, colour  # WCAG 2.1, 1.4.3
+
+
 def test_runs_show_each_run_their_mean_and_the_published_figure():
-    ax = plotting.plot_runs(pd.Series([100, 120, 50], index=["a", "a", "b"]), {"a": 90})
+    ax = plot_runs(pd.Series([100, 120, 50], index=["a", "a", "b"]), {"a": 90})
     points = [line.get_xdata() for line in ax.lines]
     assert [list(x) for x in points] == [[100, 120], [110, 110], [90], [50], [50, 50]]
     assert [text.get_text() for text in ax.figure.legends[0].texts] == ["one run", "mean of the runs", "published"]
@@ -118,7 +157,12 @@ def test_figures_are_saved_under_results(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [([1.46, 1.55], ["1.5", "1.525"]), ([0.02, 2.0], ["0.05", "0.5"]), ([1e-4, 2.0], ["0.001", "0.1"])],
+    [
+        ([1.46, 1.55], ["1.5", "1.525"]),
+        ([0.02, 2.0], ["0.05", "0.5"]),
+        ([1e-4, 2.0], ["0.001", "0.1"]),
+        ([1e-5, 1e-2], ["0.00001", "0.0001"]),
+    ],
 )
 def test_logarithmic_axes_have_plain_numbers(values, expected):
     ax = plotting.plot_curves({"loss": values})

@@ -156,7 +156,7 @@ def test_refuses_digits_that_are_there_twice_or_of_another_size(tmp_path, member
 def test_refuses_what_unpacks_to_too_much(tmp_path, monkeypatch):
     monkeypatch.setattr(png_tar, "MOST_BYTES", 100_000)
     (tmp_path / "bomb.tar.gz").write_bytes(gzip.compress(bytes(1_000_000)))
-    with pytest.raises(DataError, match="unpacks to more than 100,000 bytes"):
+    with pytest.raises(DataError, match="bomb.tar.gz: holds more than 100,000 bytes"):
         unpack_tar(tmp_path / "bomb.tar.gz", tmp_path / "out")
     with tarfile.open(tmp_path / "large.tar", "w") as tar:
         add(tar, "1_7.png", bytes(70_000))
@@ -168,7 +168,7 @@ def test_damaged_archive_leaves_no_folder(archive, tmp_path):
     archive.write_bytes(archive.read_bytes()[:700])
     with pytest.raises(DataError, match="train.tar: cannot be unpacked"):
         unpack_tar(archive, tmp_path / "out")
-    with pytest.raises(DataError, match="cannot be unpacked"):
+    with pytest.raises(DataError, match="missing.tar: cannot be read .No such file"):
         unpack_tar(tmp_path / "missing.tar", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["train.tar"]
 
@@ -179,10 +179,21 @@ def test_existing_folder_is_never_overwritten(archive, tmp_path):
         unpack_tar(archive, tmp_path / "out")
 
 
-def test_folder_without_digits_and_broken_image(archive, tmp_path):
-    (tmp_path / "empty").mkdir()
+def test_digits_become_a_split_in_the_order_of_their_ids(archive, tmp_path):
+    unpack_tar(archive, tmp_path / "out")
+    split = PngDigits(tmp_path / "out", transform=lambda image: image.float() / 255).to_split()
+    assert split.images.shape == (3, 28, 28) and split.images[:, 5, 5].tolist() == [2, 10, 33]
+    assert split.labels.tolist() == [2, 0, 3]
+
+
+def test_folder_without_digits_broken_image_and_image_of_another_size(tmp_path):
     with pytest.raises(DataError, match="holds no file"):
-        PngDigits(tmp_path / "empty")
-    (tmp_path / "empty" / "1_2.png").write_bytes(b"no image")
+        PngDigits(tmp_path)
+    (tmp_path / "1_2.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="1_2.png: is not a readable image"):
-        PngDigits(tmp_path / "empty")[0]
+        PngDigits(tmp_path)[0]
+    for shape, size in (((27, 28), "28 × 27"), ((56, 30), "30 × 56")):
+        (tmp_path / "1_2.png").write_bytes(png(torch.zeros(shape, dtype=torch.uint8)))
+        for read in (lambda digits: digits[0], PngDigits.to_split):
+            with pytest.raises(DataError, match=f"1_2.png: has {size} pixels. Digits have 28 × 28"):
+                read(PngDigits(tmp_path))

@@ -1,36 +1,49 @@
 """The project as a whole: dependencies, imports, README, what is committed."""
 
 import ast
+import dataclasses
 import re
 import subprocess
 
 import pytest
 
+import helpers
+import lab
 from helpers.__main__ import main
-from tools.notebook_rules import HTML_IMAGE, MARKDOWN_IMAGE, ROOT
+from helpers.recipes import RECIPES, Recipe
+from tools.notebook_rules import HTML_IMAGE, MARKDOWN_IMAGE, ROOT, code_cells, find_notebooks, read_notebook
+from tools.stamps import strip_comments
 
-RENAMED = {"pytorch": "torch"}  # conda's name: ours
-LAYERS = [
-    *("files", "device", "data", "augmentation", "models", "receptive_field", "recipes", "checkpoints"),
-    *("focus", "muon", "distillation", "training", "evaluation", "plotting", "notebook"),
-    *("experiments", "records", "comparison", "reproduction", "results_table", "benchmark"),
-    *("trials", "__main__"),
+HELPERS = [
+    *(
+        "errors",
+        "files",
+        "device",
+        "progress",
+        "plotting",
+        "augmentation",
+        "models",
+        "layer_windows",
+        "receptive_field",
+    ),
+    *("data", "recipes", "trained", "checkpoints", "training", "evaluation", "notebook", "__main__"),
 ]
+LAB = [
+    *("text_files", "muon", "augmentation", "networks", "recipes", "tricks", "training", "records", "comparison"),
+    *("plotting", "reproduction", "trials", "results_table", "benchmark", "__main__"),
+]
+FLOORS = [*(f"helpers.{name}" for name in HELPERS), *(f"lab.{name}" for name in LAB)]
+MODULES = [path for package in ("helpers", "lab") for path in sorted((ROOT / package).rglob("*.py"))]
 
 
 def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def requirements(text: str, pattern: str) -> set[tuple[str, str]]:
-    return {(RENAMED.get(name, name), bound) for name, bound in re.findall(pattern, text, re.MULTILINE)}
-
-
-def test_conda_and_pip_name_the_same_dependencies():
-    conda = requirements(read("environment.yml"), r"^ +- ([\w-]+)>=([\d.]+)$")
-    pip = requirements(read("pyproject.toml"), r'^    "([\w-]+)>=([\d.]+)",$')
-    python = re.search(r'requires-python = ">=([\d.]+)"', read("pyproject.toml"))[1]
-    assert conda - pip == {("python", python)} and pip <= conda and len(pip) > 10
+def test_conda_installs_what_pip_installs_from_one_list():
+    python = re.search(r'requires-python = "(.+)"', read("pyproject.toml"))[1]
+    _, listed = read("environment.yml").split("dependencies:\n")
+    assert listed.split() == ["-", f"python{python}", "-", "pip", "-", "pip:", "-", "--editable", "."]
 
 
 def test_dependencies_have_lower_bounds_only():
@@ -38,30 +51,103 @@ def test_dependencies_have_lower_bounds_only():
     assert not re.findall(r"==|<|~=|!=", listed)
 
 
-def module_of(path) -> str:
-    return path.relative_to(ROOT / "helpers").parts[0].removesuffix(".py")
+def find_floor(path) -> str:
+    """The module right below its package, such as helpers.data for helpers/data/idx.py."""
+    package, module = path.relative_to(ROOT).parts[:2]
+    return f"{package}.{module.removesuffix('.py')}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "helpers").rglob("*.py")), ids=lambda path: path.stem)
+def list_imports(path) -> set[str]:
+    """The modules right below `helpers` and `lab` that a file imports, and a package itself as its name."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports name their package"
+            names |= {
+                f"{node.module}.{alias.name}" if node.module in ("helpers", "lab") else node.module
+                for alias in node.names
+            }
+    return {".".join(name.split(".")[:2]) for name in names if name.split(".")[0] in ("helpers", "lab")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=find_floor)
 def test_imports_run_one_way(path):
-    if path == ROOT / "helpers" / "__init__.py":
+    floor = find_floor(path)
+    if floor.endswith("__init__"):
         return
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("helpers."):
-            target = node.module.split(".")[1]
-            within = target == module_of(path) == "data"
-            assert within or LAYERS.index(target) < LAYERS.index(module_of(path)), f"{path.stem} imports {target}"
+    for target in list_imports(path):
+        assert target == floor == "helpers.data" or FLOORS.index(target) < FLOORS.index(floor), (
+            f"{floor} imports {target}"
+        )
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "helpers").rglob("*.py")), ids=lambda path: path.stem)
-def test_functions_are_short(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef):
-            documented = node.body[0] if ast.get_docstring(node) else None
-            length = (
-                node.end_lineno - node.lineno - (documented.end_lineno - documented.lineno + 1 if documented else 0)
-            )
-            assert length <= 27, f"{path.stem}.{node.name} has {length} lines"
+def test_helpers_never_import_the_lab():
+    for path in (ROOT / "helpers").rglob("*.py"):
+        assert not [name for name in list_imports(path) if name.startswith("lab")], path
+
+
+def test_every_module_has_a_floor_and_a_line_in_its_package():
+    assert {find_floor(path) for path in MODULES if path.name != "__init__.py" or path.parent.name == "data"} == {
+        *FLOORS
+    }
+    for package, names in ((helpers, HELPERS), (lab, LAB)):
+        words = set(re.findall(r"\w+", package.__doc__))
+        assert not [name for name in names if name not in words and name != "__main__"]
+
+
+def count_lines(path) -> int:
+    """Lines of code: without blank lines, comments and docstrings."""
+    source = path.read_text(encoding="utf-8")
+    kept = strip_comments(source).splitlines()
+    return sum(bool(line.strip()) for line in kept)
+
+
+def test_helpers_stay_small():
+    assert sum(count_lines(path) for path in (ROOT / "helpers").rglob("*.py")) <= 1_500
+
+
+def list_functions():
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                yield f"{find_floor(path)}.{node.name}", node
+
+
+def measure_body(node: ast.FunctionDef) -> int:
+    """Lines of a function without its signature and docstring."""
+    first = node.body[1:2] if ast.get_docstring(node) else node.body
+    return node.end_lineno - first[0].lineno + 1 if first else 0
+
+
+def test_functions_are_short():
+    long = {name: measure_body(node) for name, node in list_functions() if measure_body(node) > 26}
+    assert set(long) == {"helpers.training.fit"} and long["helpers.training.fit"] <= 45
+
+
+def test_the_training_loop_stands_inline_in_fit():
+    (fit,) = (node for name, node in list_functions() if name == "helpers.training.fit")
+    (epochs,) = (
+        node for node in ast.walk(fit) if isinstance(node, ast.For) and any(isinstance(n, ast.For) for n in node.body)
+    )
+    (batches,) = (node for node in epochs.body if isinstance(node, ast.For))
+    calls = [ast.unparse(node.value) for node in batches.body if isinstance(node, ast.Expr)]
+    assert [call for call in calls if call.endswith((".zero_grad()", ".backward()", "optimiser.step()"))] == [
+        *("optimiser.zero_grad()", "loss.backward()", "optimiser.step()")
+    ]
+
+
+def test_a_published_recipe_is_short():
+    assert len(dataclasses.fields(Recipe)) <= 12
+    assert all(type(recipe) is Recipe for recipe in RECIPES.values())
+
+
+def test_no_page_asserts_a_time():
+    """Seconds in an assert would fail on a busy machine."""
+    for source in (cell.source for path in find_notebooks() for cell in code_cells(read_notebook(path))):
+        asserted = [ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assert)]
+        assert not [test for test in asserted if re.search(r"second|perf_counter|faster|parts\[|rates?\[", test)]
 
 
 def test_readme_images_exist_and_have_words():

@@ -1,18 +1,15 @@
 """The maintainers' tools: stamps and the executor."""
 
-import base64
-import io
 import json
 
 import nbformat
 import pytest
-import torch
-from PIL import Image
 
-from helpers.data import DataError
+from helpers.errors import DataError
 from tools import execute_notebooks
-from tools.notebook_rules import read_notebook
-from tools.stamps import list_imports, make_stamp, strip_comments
+from tools.copy_notebooks import copy_notebooks
+from tools.notebook_rules import NOTEBOOKS, ROOT, read_notebook
+from tools.stamps import list_imports, list_used_files, make_stamp, strip_comments
 
 SOURCE = '''"""A module."""
 
@@ -41,26 +38,83 @@ def test_stamp_ignores_comments_docstrings_and_blank_lines_only():
     assert strip_comments(SOURCE.replace("+ text", "+ 2 * text")) != stripped
 
 
-def test_stamp_follows_the_helpers_that_are_used(tmp_path):
-    files = {"a.py": "from helpers.b import x\n", "b/c.py": "x = 1\n", "d.py": "y = 1\n"}
+@pytest.fixture
+def packages(tmp_path):
+    """Two packages: `lab` imports `helpers`."""
+    files = {
+        "helpers/__init__.py": "",
+        "helpers/a.py": "from helpers.b import x\n",
+        "helpers/b/__init__.py": "from helpers.b.c import x\n",
+        "helpers/b/c.py": "x = 1\n",
+        "helpers/d.py": "y = 1\n",
+        "lab/__init__.py": "import lab.f\n",
+        "lab/e.py": "from helpers import d\n",
+        "lab/f.py": "z = 1\n",
+    }
     for name, source in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(source)
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("from helpers import a\na.x")])
-    before = make_stamp(notebook, tmp_path)
-    (tmp_path / "d.py").write_text("y = 2\n")
-    (tmp_path / "b" / "c.py").write_text("x = 1  # one\n")
-    assert make_stamp(notebook, tmp_path) == before
-    (tmp_path / "b" / "c.py").write_text("x = 2\n")
-    assert make_stamp(notebook, tmp_path)["helpers"] != before["helpers"]
-    assert make_stamp(notebook, tmp_path)["cells"] == before["cells"]
+    return tmp_path
+
+
+def stamp(source, root):
+    return make_stamp(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)]), root)
+
+
+def test_stamp_follows_the_modules_that_are_used(packages):
+    source = "from helpers import a\na.x"
+    before = stamp(source, packages)
+    (packages / "helpers/d.py").write_text("y = 2\n")
+    (packages / "lab/e.py").write_text("w = 2\n")
+    (packages / "helpers/b/c.py").write_text("x = 1  # one\n")
+    assert stamp(source, packages) == before
+    (packages / "helpers/b/c.py").write_text("x = 2\n")
+    assert stamp(source, packages)["modules"] != before["modules"]
+    assert stamp(source, packages)["cells"] == before["cells"]
+
+
+@pytest.mark.parametrize("changed", ["lab/__init__.py", "lab/e.py", "lab/f.py", "helpers/d.py"])
+def test_a_page_that_imports_the_lab_is_stale_when_the_lab_or_what_it_imports_changes(packages, changed):
+    before = stamp("from lab import e", packages)
+    (packages / changed).write_text("import os\n")
+    assert stamp("from lab import e", packages)["modules"] != before["modules"]
+
+
+def test_a_change_to_the_lab_leaves_the_course_fresh():
+    for path in sorted(NOTEBOOKS.glob("0*.ipynb")):
+        cells = [cell.source for cell in read_notebook(path).cells if cell.cell_type == "code"]
+        of_lab = [file for file in list_used_files(cells, ROOT) if ROOT / "lab" in file.parents]
+        assert bool(of_lab) == (path.name[:2] in ("05", "06")), path.stem
 
 
 @pytest.mark.parametrize(
-    "source", ["from helpers.a import x", "from helpers import a", "import helpers.a", "import helpers.a.b"]
+    "source", ["from helpers.a import x", "from helpers import a", "import helpers.a", "import helpers.a as short"]
 )
-def test_stamp_knows_every_form_of_import(source):
-    assert list_imports(f"import os\n{source}\nfrom pathlib import Path") == {"a"}
+def test_stamp_knows_every_form_of_import(packages, source):
+    found = list_imports(f"import os\n{source}\nfrom pathlib import Path", packages)
+    assert {str(path.relative_to(packages).as_posix()) for path in found} == {"helpers/__init__.py", "helpers/a.py"}
+
+
+def test_readers_copies_are_made_once_and_never_overwritten(tmp_path):
+    assert copy_notebooks(tmp_path / "my") == []
+    copy = tmp_path / "my" / "03_training.ipynb"
+    changed = read_notebook(copy)
+    changed.cells[0].source += " my own words"
+    nbformat.write(changed, copy)
+    assert copy_notebooks(tmp_path / "my") == [] and "my own words" in copy.read_text(encoding="utf-8")
+    changed.metadata["course"]["cells"] = "older"
+    nbformat.write(changed, copy)
+    assert copy_notebooks(tmp_path / "my") == ["03_training.ipynb"]
+    assert "my own words" in copy.read_text(encoding="utf-8")
+
+
+def test_each_run_of_a_tool_trains_anew(course, monkeypatch):
+    monkeypatch.setenv("COURSE_RUNS", "runs of its own")
+    course("import os; folder = os.environ['COURSE_RUNS']", "print(folder, os.listdir(folder))")
+    seen = []
+    monkeypatch.setattr(execute_notebooks, "print_table", lambda results: seen.append(results[0][2]))
+    assert execute_notebooks.main(["run"]) == execute_notebooks.main(["run"]) == 0
+    assert seen[0] != seen[1] and all(said.endswith("[]") for said in seen)
 
 
 @pytest.fixture
@@ -125,20 +179,3 @@ def test_outputs_are_stored_in_place_and_the_same_each_time(course, tmp_path, mo
     assert json.loads(first)["cells"][0]["outputs"][0]["text"] == ["1\n"]
     assert execute_notebooks.main(["outputs"]) == 0
     assert (tmp_path / "01_x.ipynb").read_bytes() == first
-
-
-@pytest.mark.parametrize(("alpha", "mode"), [(255, "RGB"), (100, "RGBA")])
-def test_figures_are_packed_without_changing_a_pixel(alpha, mode):
-    ramp = torch.arange(200, dtype=torch.uint8).repeat(100, 1)
-    figure = Image.merge(
-        "RGBA", [Image.fromarray(level.numpy()) for level in (ramp, ramp, 255 - ramp, 0 * ramp + alpha)]
-    )
-    figure.save(plain := io.BytesIO(), "PNG", compress_level=1)
-    output = nbformat.v4.new_output("display_data", {"image/png": base64.b64encode(plain.getvalue()).decode()})
-    cells = [nbformat.v4.new_markdown_cell("text"), nbformat.v4.new_code_cell("x", outputs=[output])]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    execute_notebooks.pack_figures(notebook)
-    packed = base64.b64decode(notebook.cells[1].outputs[0].data["image/png"])
-    with Image.open(io.BytesIO(packed)) as image:
-        assert image.mode == mode and image.convert("RGBA").tobytes() == figure.tobytes()
-    assert len(packed) < len(plain.getvalue())

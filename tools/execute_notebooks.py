@@ -5,9 +5,6 @@ python -m tools.execute_notebooks outputs [PART_OF_NAME ...]
 """
 
 import argparse
-import asyncio
-import base64
-import io
 import os
 import sys
 import tempfile
@@ -18,7 +15,6 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
-from PIL import Image
 from tqdm import tqdm
 
 from helpers.data import Mnist, describe_source, load_mnist
@@ -106,22 +102,13 @@ def execute(path: Path, target: Path) -> str | None:
             on_cell_executed=lambda **_: bar.update(),
         )
         try:
-            asyncio.run(execute_with_clock(client, bar))
+            client.execute()
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             report_failure(path, notebook, error)
             store(notebook, BUILD / path.name)
             return None
     store(notebook, target)
     return find_headline(notebook)
-
-
-async def execute_with_clock(client: NotebookClient, bar: tqdm) -> None:
-    """Run the cells and let the bar's clock tick once a second, also while one cell takes minutes."""
-    run = asyncio.ensure_future(client.async_execute())
-    while not run.done():
-        await asyncio.wait({run}, timeout=1)
-        bar.refresh()
-    await run
 
 
 def report_failure(path: Path, notebook: NotebookNode, error: Exception) -> None:
@@ -137,21 +124,9 @@ def store(notebook: NotebookNode, target: Path) -> None:
     notebook.metadata.pop("widgets", None)
     notebook.metadata.get("language_info", {}).pop("version", None)
     notebook.metadata["course"] = make_stamp(notebook)
-    pack_figures(notebook)
     target.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(target) as temporary:
         nbformat.write(notebook, temporary)
-
-
-def pack_figures(notebook: NotebookNode) -> None:
-    """Make the PNGs of a notebook smaller by a tenth without changing a pixel, as every clone holds them."""
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-        if "image/png" in output.get("data", {}):
-            packed = io.BytesIO()
-            with Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))) as figure:
-                opaque = "A" not in figure.getbands() or figure.getchannel("A").getextrema() == (255, 255)
-                (figure.convert("RGB") if opaque else figure).save(packed, "PNG", optimize=True)
-            output.data["image/png"] = base64.b64encode(packed.getvalue()).decode()
 
 
 def find_headline(notebook: NotebookNode) -> str:

@@ -12,7 +12,7 @@ import nbformat
 from tools.notebook_rules import ROOT, find_notebooks, read_notebook
 from tools.stamps import make_stamp
 
-NAME = re.compile(r"[\w.-]+/[\w.-]+")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/(?!\.+$)[A-Za-z0-9._-]+")
 
 
 def read_repository(root: Path = ROOT) -> str:
@@ -33,7 +33,10 @@ def set_repository(name: str, root: Path = ROOT) -> list[Path]:
         rf"(github\.com/|colab\.research\.google\.com/github/){re.escape(read_repository(root))}(?![\w.-])"
     )
     changed = []
-    for path in [root / "README.md", *find_notebooks(root / "notebooks"), root / "pyproject.toml"]:
+    for path in [
+        *(root / name for name in ("README.md", "CITATION.cff", "pyproject.toml")),
+        *find_notebooks(root / "notebooks"),
+    ]:
         text = path.read_text(encoding="utf-8")
         replaced = address.sub(rf"\g<1>{name}", text)
         if replaced != text:
