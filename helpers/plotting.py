@@ -176,7 +176,7 @@ def plot_receptive_fields(image: torch.Tensor, table: pd.DataFrame, *, title: st
         box.set(fill=False, edgecolor=ORANGE)
         ax.add_patch(box)
         ax.set(xlim=(-4, side + 4), ylim=(side + 4, -4), title=f"{row.layer}: {row.receptive_field} px")
-    figure.suptitle(title)
+    figure.suptitle(title, fontsize="medium")
     return axes
 
 

@@ -125,10 +125,11 @@ def combine(predictions: Iterable[Predictions]) -> Predictions:
     """One answer from several about the same n images: the mean of their probabilities, as log probabilities.
 
     Raises:
-        InputError: nothing to combine, or not the same images.
+        InputError: nothing to combine, not the same images, or images without labels.
     """
     predictions = list(predictions)
-    if not predictions or any(not torch.equal(one.labels, predictions[0].labels) for one in predictions):
-        raise InputError("need one or more predictions, all of the same images")
+    labels = [one.labels for one in predictions]
+    if not labels or any(one is None or not torch.equal(one, labels[0]) for one in labels):
+        raise InputError("need one or more predictions, all of the same images, with their labels")
     mean = torch.stack([one.probabilities for one in predictions]).mean(0)
-    return Predictions(mean.clamp_min(torch.finfo(mean.dtype).tiny).log(), predictions[0].labels)
+    return Predictions(mean.clamp_min(torch.finfo(mean.dtype).tiny).log(), labels[0])

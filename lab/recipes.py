@@ -61,6 +61,12 @@ class LabRecipe(Recipe):
             raise InputError(f"focus must be above 0 and at most 1, not {self.focus}")
         if self.fading and self.augmentation not in AFFINE_STRENGTHS:
             raise InputError(f"only an affine augmentation can fade, not {self.augmentation!r}")
+        if not 0 <= self.warm_up < 1:
+            raise InputError(f"warm_up must be from 0 and below 1, not {self.warm_up}")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"betas must be two numbers from 0 and below 1, not {self.betas}")
+        if self.optimiser == "sgd" and self.nesterov and self.momentum == 0:
+            raise InputError("nesterov needs a momentum above 0")
 
     @property
     def needs_tricks(self) -> bool:

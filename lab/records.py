@@ -1,6 +1,7 @@
 """What a finished run measured: one small JSON file a run, written whole or not at all."""
 
 import dataclasses
+import functools
 import json
 import math
 import platform
@@ -11,13 +12,14 @@ import pandas as pd
 import torch
 
 from helpers.errors import FileError
-from helpers.models import count_parameters
+from helpers.models import build_model, count_parameters
 from helpers.recipes import Recipe
 from helpers.trained import Predictions, Trained
 from lab.recipes import ALL_RECIPES
 from lab.text_files import replace_text
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "results"
+IMAGES = 60_000  # to learn from, where none is held out
 
 
 class RecordError(FileError):
@@ -148,10 +150,11 @@ def read_record(path: Path | str) -> Record:
     """
     path, remedy = Path(path), "Delete it and run `make results`"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         problem = _find_gap(content)
         record = Record(**content) if problem is None else None
-        problem = problem or _find_wrong_run(path, record) or _find_wrong_history(record) or _find_wrong_counts(record)
+        problem = problem or _find_wrong_run(path, record) or _find_wrong_history(record)
+        problem = problem or _find_wrong_numbers(record) or _find_wrong_counts(record)
     except FileNotFoundError as error:
         raise RecordError(path, "does not exist", "Run `make results`") from error
     except (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
@@ -159,6 +162,10 @@ def read_record(path: Path | str) -> Record:
     if problem:
         raise RecordError(path, problem, remedy)
     return record
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no figure")
 
 
 def _find_gap(content: object) -> str | None:
@@ -189,10 +196,27 @@ def _find_wrong_history(record: Record) -> str | None:
         return f"has a history of {', '.join(record.history)}"
     if {*map(len, record.history.values()), record.settings["epochs"]} != {record.epochs}:
         return "does not hold every epoch of its run"
-    numbers = [record.images, record.parameters, record.seconds, *sum(record.history.values(), [])]
-    if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
-        return "has something else where numbers should be"
     return None
+
+
+def _find_wrong_numbers(record: Record) -> str | None:
+    last, held_out = record.history.get("validation_accuracy", [None])[-1], record.validation_accuracy is not None
+    numbers = [record.images, record.parameters, record.epochs, record.seconds, *sum(record.history.values(), [])]
+    if not all(type(number) in (int, float) and 0 <= number < math.inf for number in numbers):
+        return "has something else where numbers should be"
+    if record.parameters != _count_parameters(record.settings["model"]):
+        return f"is of a network with {record.parameters} parameters, which {record.settings['model']} has not"
+    if (not 0 < record.images < IMAGES) if held_out else (record.images != IMAGES):
+        return f"is of a run on {record.images} images"
+    if record.validation_accuracy != last:
+        return "does not agree with itself on the validation accuracy"
+    return None
+
+
+@functools.cache
+def _count_parameters(model: str) -> int:
+    with torch.device("meta"):  # no memory, no random numbers
+        return count_parameters(build_model(model))
 
 
 def _find_wrong_counts(record: Record) -> str | None:
@@ -200,13 +224,19 @@ def _find_wrong_counts(record: Record) -> str | None:
     right = sum(row[digit] for digit, row in enumerate(record.confusion))
     wrong = record.test_wrong
     last = record.history.get("test_accuracy", [record.test_accuracy])[-1]
-    if [len(row) for row in record.confusion] != [10] * 10 or total < 1:
+    counts = sum(record.confusion, [])
+    if [len(row) for row in record.confusion] != [10] * 10 or total < 1 or not all(map(_is_count, counts)):
         return "does not say what became of each test image"
-    if wrong != sorted({place for place in wrong if type(place) is int and 0 <= place < total}):
+    if wrong != sorted({place for place in wrong if _is_count(place) and place < total}):
         return "does not list its wrong test images in rising order"
-    if not right == total - len(wrong) == round(record.test_accuracy * total) or round(last * total) != right:
+    same = math.isclose(record.test_accuracy, right / total) and math.isclose(last, right / total)
+    if right != total - len(wrong) or not same:
         return "does not agree with itself on how many test images are right"
     return None
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
 
 
 def read_records(folder: Path = FOLDER) -> tuple[list[Record], list[RecordError]]:

@@ -5,10 +5,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from helpers import benchmark
 from helpers.augmentation import AUGMENTATIONS
-from helpers.benchmark import (
+from helpers.data import Batches, Mnist
+from helpers.models import build_model
+from helpers.recipes import Recipe
+from helpers.trained import Trained
+from lab import benchmark
+from lab.benchmark import (
     ENTRIES,
     Entry,
     extrapolate,
@@ -18,18 +23,14 @@ from helpers.benchmark import (
     train_plainly,
     train_steps,
 )
-from helpers.data import Batches, Mnist, Split
-from helpers.experiments import ALL_RECIPES
-from helpers.models import build_model
-from helpers.recipes import Recipe
-from helpers.training import Run
+from lab.recipes import ALL_RECIPES, extend
 
 QUICK = Recipe(model="lenet5", learning_rate=0.05, momentum=0.9, batch_size=64, epochs=10)
 CPU = torch.device("cpu")
 
 
 def test_plain_loader_gives_the_pixels_of_the_course(mnist):
-    split = Split(mnist.train_images[:100], mnist.train_labels[:100])
+    split = mnist.train.take(100)
     slow = torch.cat([images for images, _ in make_plain_loader(QUICK, split)])
     (fast, _), *_ = Batches(split, 100)
     key = slow.sum((1, 2, 3)).argsort(), fast.sum((1, 2, 3)).argsort()
@@ -38,26 +39,30 @@ def test_plain_loader_gives_the_pixels_of_the_course(mnist):
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_plain_augmentation_is_like_that_of_the_course(mnist, name):
-    digit = Split(mnist.train_images[:1].expand(3_000, 28, 28), mnist.train_labels[:1].expand(3_000))
+    digit = mnist.train[torch.zeros(1_500, dtype=torch.long)]
     torch.manual_seed(0)
-    recipe = Recipe(model="lenet5", augmentation=name, batch_size=3_000)
-    (slow, _), *_ = make_plain_loader(recipe, digit)
-    (fast, _), *_ = Batches(digit, 3_000, augment=AUGMENTATIONS[name])
+    (slow, _), *_ = make_plain_loader(Recipe(model="lenet5", augmentation=name, batch_size=1_500), digit)
+    fast, _ = Batches(digit, 1_500).take(torch.arange(1_500), AUGMENTATIONS[name])
     original = digit.images[0] / 255
     moved = ((fast.mean(0) * 0.3081 + 0.1307) - original).abs().mean()
     gap = ((slow.mean(0) - fast.mean(0)) * 0.3081).abs().mean()
     assert gap < 0.25 * moved, f"{name}: means differ by {gap:.4f}, and from the digit by {moved:.4f}"
 
 
-def test_both_loops_train_the_network_that_the_recipe_names(stripes):
-    recipe = replace(QUICK, model="lenet5_regularised", batch_size=16)
-    for loop in (train_plainly, train_steps):
-        torch.manual_seed(0)
-        model = loop(recipe, stripes, CPU)
-        (images, labels), *_ = Batches(stripes, 400)
-        before, after = build_model("lenet5").eval(), model.eval()
-        losses = [torch.nn.functional.cross_entropy(one(images), labels).item() for one in (before, after)]
-        assert losses[1] < 0.9 * losses[0]
+@pytest.mark.parametrize("loop", [train_plainly, train_steps])
+def test_both_loops_train_the_network_that_the_recipe_names(stripes, loop):
+    torch.manual_seed(0)
+    model = loop(replace(QUICK, model="lenet5_regularised", batch_size=16), stripes, CPU).eval()
+    assert model.norm1.num_batches_tracked == 25, "one epoch"
+    (images, labels), *_ = Batches(stripes, 400)
+    losses = [F.cross_entropy(one(images), labels).item() for one in (build_model("lenet5").eval(), model)]
+    assert losses[1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("loop", [train_plainly, train_steps])
+def test_both_loops_do_some_steps_if_asked(stripes, loop):
+    model = loop(replace(QUICK, model="lenet5_regularised", batch_size=16), stripes, CPU, 3)
+    assert model.norm1.num_batches_tracked == 3
 
 
 def test_a_part_is_extrapolated_to_the_whole_training(stripes, monkeypatch):
@@ -73,30 +78,44 @@ def test_a_part_is_extrapolated_to_the_whole_training(stripes, monkeypatch):
     assert extrapolate(Entry("quick"), stripes, CPU, None) == pytest.approx(whole) and steps == [3, 3, 7]
     assert extrapolate(Entry("quick", plain=True), stripes, CPU, 22.0) == pytest.approx(whole) and steps[5] == 6
     assert extrapolate(Entry("quick"), stripes, CPU, 1e-9) == pytest.approx(whole) and steps[8] == 6
-    monkeypatch.setitem(ALL_RECIPES, "quick", replace(QUICK, focus=0.4))
+    monkeypatch.setitem(ALL_RECIPES, "quick", replace(extend(QUICK), focus=0.4))
     assert extrapolate(Entry("quick"), stripes, CPU, None) == pytest.approx(0.5 * (7 + 3 * 9)), (
         "later epochs are shorter"
     )
 
 
-def test_rounds_are_interleaved_and_tabulated(stripes, monkeypatch):
-    monkeypatch.setitem(ALL_RECIPES, "quick", QUICK)
+def test_rounds_are_interleaved_and_can_be_kept(stripes, monkeypatch):
+    quick = replace(QUICK, epochs=1)
+    for name in ("fast", "sprint", "quick"):
+        monkeypatch.setitem(ALL_RECIPES, name, quick)
     entries = (Entry("fast", whole=True), Entry("sprint", whole=True), Entry("quick", plain=True))
     monkeypatch.setattr(benchmark, "ENTRIES", entries)
-    for name in ("fast", "sprint"):
-        monkeypatch.setitem(ALL_RECIPES, name, QUICK)
-    mnist = Mnist(stripes.images, stripes.labels, stripes.images[:50], stripes.labels[:50], source="mnist")
     seeds, honest = [], benchmark.train_whole
     monkeypatch.setattr(benchmark, "train_whole", lambda *args: (seeds.append(args[-1]), honest(*args))[1])
+    mnist = Mnist(stripes, stripes.take(50), source="mnist")
     result = json.loads(json.dumps(run_benchmark(mnist, CPU, quick=True)))
     assert [row["entry"] for row in result["rounds"]] == ["fast", "sprint", "quick, plain loop"] * 3
-    assert seeds == [0, 0, 1, 1, 2, 2]
-    table = tabulate_benchmark(result)
-    assert list(table.index) == ["fast", "sprint", "quick, plain loop"]
-    assert (table["min"] <= table["median"]).all() and (table["median"] <= table["max"]).all()
-    assert table.loc["fast", "times fast"] == 1 and table["accuracy"].isna().tolist() == [False, False, True]
-    ratio = table.loc["quick, plain loop", "median"] / table.loc["sprint", "median"]
-    assert table.loc["quick, plain loop", "times sprint"] == pytest.approx(ratio)
+    assert seeds == [0, 0, 1, 1, 2, 2] and result["quick"] is True and result["versions"]["torch"] == torch.__version__
+    assert [row["accuracy"] is None for row in result["rounds"]] == [False, False, True] * 3
+    assert list(tabulate_benchmark(result).index) == ["fast", "sprint", "quick, plain loop"]
+
+
+def test_the_table_says_how_many_times_the_fast_ones_each_takes():
+    measured = {
+        "fast": [(1.0, 0.9), (4.0, 0.8), (2.0, 0.7)],
+        "sprint": [(0.5, 0.6)],
+        "slow": [(6.0, None), (3.0, None)],
+    }
+    rounds = [
+        {"entry": name, "seconds": seconds, "accuracy": accuracy}
+        for name, rows in measured.items()
+        for seconds, accuracy in rows
+    ]
+    table = tabulate_benchmark({"rounds": rounds})
+    assert table["runs"].tolist() == [3, 1, 2] and table["median"].tolist() == [2, 0.5, 4.5]
+    assert table["min"].tolist() == [1, 0.5, 3] and table["max"].tolist() == [4, 0.5, 6]
+    assert table["accuracy"].tolist()[:2] == pytest.approx([0.8, 0.6]) and table["accuracy"].isna()["slow"]
+    assert table["times fast"].tolist() == [1, 0.25, 2.25] and table["times sprint"].tolist() == [4, 1, 9]
 
 
 def test_short_entries_come_before_each_long_one(monkeypatch):
@@ -106,14 +125,14 @@ def test_short_entries_come_before_each_long_one(monkeypatch):
     assert benchmark.order_entries(quick=True) == [short, slow, slower]
 
 
-def test_a_whole_training_is_timed_after_a_first_touch(mnist, monkeypatch):
+def test_a_whole_training_is_timed_after_a_first_touch(stripes, monkeypatch):
     monkeypatch.setitem(ALL_RECIPES, "quick", QUICK)
     clock, order = iter((10.0, 12.5)), []
     monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(benchmark, "time_steps", lambda *args: order.append("touch"))
-    trained = Run(QUICK, 7, build_model("lenet5"))
+    trained = Trained(build_model("lenet5"), QUICK, 7)
     monkeypatch.setattr(benchmark, "fit", lambda *args, seed, device: (order.append(seed), trained)[1])
-    seconds, accuracy = benchmark.train_whole("quick", mnist, CPU, 7)
+    seconds, accuracy = benchmark.train_whole("quick", Mnist(stripes, stripes, "mnist"), CPU, 7)
     assert seconds == 2.5 and 0 <= accuracy < 0.5 and order == ["touch", 7]
 
 

@@ -1,14 +1,28 @@
 """Checkpoints: written whole or not at all, read without running what is in them."""
 
+import dataclasses
 import pickle
 
 import pytest
 import torch
 
-from helpers.checkpoints import CheckpointError, load_network, read_checkpoint, write_checkpoint
+from helpers import checkpoints
+from helpers.checkpoints import load_trained, read_checkpoint, save_trained, write_checkpoint
+from helpers.errors import CheckpointError
 from helpers.models import build_model
 from helpers.notebook import CHECKPOINTS
-from helpers.recipes import RECIPES
+from helpers.recipes import RECIPES, Recipe
+from helpers.trained import Trained
+from lab.recipes import ALL_RECIPES, LabRecipe
+
+# What a checkpoint said of its recipe before the lab was a package of its own.
+OLD_FIELDS = {
+    **{"model": "lenet5_regularised", "optimiser": "sgd", "learning_rate": 0.01, "momentum": 0.9, "nesterov": False},
+    **{"betas": (0.9, 0.999), "batch_size": 128, "epochs": 20, "focus": 1.0, "augmentation": None, "fading": False},
+    **{"scaling": "unit", "schedule": "steps", "warm_up": 0.3, "decay_every": 15, "decay_factor": 0.1},
+    **{"decay_unit": "epoch", "teacher": None, "softmax_before_loss": False, "precision": "float32"},
+    "channels_last": True,
+}
 
 
 class Evil:
@@ -16,13 +30,50 @@ class Evil:
         return (print, ("executed",))
 
 
-def test_round_trip(tmp_path):
-    network = build_model("mlp")
-    write_checkpoint(tmp_path / "new" / "a.pt", {"recipe": {"model": "mlp"}, "model": network.state_dict(), "seed": 3})
-    loaded, story = load_network(tmp_path / "new" / "a.pt")
-    assert torch.equal(loaded.linear1.weight, network.linear1.weight) and not loaded.training
-    assert story == {"recipe": {"model": "mlp"}, "seed": 3}
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.pt"]
+@pytest.fixture
+def run() -> Trained:
+    """A finished run of two epochs, or what looks like it."""
+    torch.manual_seed(0)
+    recipe = Recipe(model="lenet5_regularised", epochs=2, scaling="raw", decay_every=3)
+    history = [{"epoch": epoch, "train_loss": 0.5, "learning_rate": 0.01, "seconds": 7.0} for epoch in (1, 2)]
+    return Trained(build_model(recipe.model), recipe, 3, history)
+
+
+def test_a_saved_run_comes_back_but_for_its_seconds(run, tmp_path):
+    save_trained(tmp_path / "new" / "a.pt", run)
+    loaded = load_trained(tmp_path / "new" / "a.pt")
+    assert (loaded.recipe, loaded.seed) == (run.recipe, 3)
+    assert loaded.history == [{"epoch": epoch, "train_loss": 0.5, "learning_rate": 0.01} for epoch in (1, 2)]
+    assert run.history[0]["seconds"] == 7.0, "the run itself keeps them"
+    weights = loaded.network.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in run.network.state_dict().items())
+    assert not loaded.network.training and [path.name for path in (tmp_path / "new").iterdir()] == ["a.pt"]
+
+
+def test_half_precision_makes_half_the_file_and_loads_as_float32(run, tmp_path):
+    save_trained(tmp_path / "whole.pt", run)
+    save_trained(tmp_path / "half.pt", run, precision=torch.float16)
+    stored = read_checkpoint(tmp_path / "half.pt")["model"]
+    assert stored["conv1.weight"].dtype == torch.float16 and stored["norm1.num_batches_tracked"].dtype == torch.int64
+    sizes = [(tmp_path / name).stat().st_size for name in ("half.pt", "whole.pt")]
+    assert sizes[0] < 0.7 * sizes[1]
+    for name, value in load_trained(tmp_path / "half.pt").network.state_dict().items():
+        assert value.dtype == run.network.state_dict()[name].dtype
+        assert torch.allclose(value, run.network.state_dict()[name], rtol=1e-3, atol=1e-7)
+    assert run.network.conv1.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("kinds", [[Recipe], [Recipe, LabRecipe]])
+def test_a_file_from_before_the_lab_is_read(run, tmp_path, monkeypatch, kinds):
+    assert len(OLD_FIELDS) == 21
+    monkeypatch.setattr("helpers.recipes.KINDS", kinds)
+    content = {"recipe": OLD_FIELDS, "seed": 4, "history": run.history, "model": run.network.state_dict()}
+    write_checkpoint(tmp_path / "old.pt", content)
+    loaded = load_trained(tmp_path / "old.pt")
+    assert {field: getattr(loaded.recipe, field) for field in dataclasses.asdict(run.recipe)} == dataclasses.asdict(
+        Recipe(model="lenet5_regularised", momentum=0.9, scaling="unit", decay_every=15)
+    )
+    assert loaded.seed == 4 and torch.equal(loaded.network.conv1.weight, run.network.conv1.weight)
 
 
 def test_nothing_in_a_file_is_executed(tmp_path, capsys):
@@ -34,7 +85,7 @@ def test_nothing_in_a_file_is_executed(tmp_path, capsys):
     assert "executed" not in capsys.readouterr().out
 
 
-def test_missing_empty_cut_and_foreign_files(tmp_path):
+def test_missing_empty_cut_and_foreign_files(run, tmp_path):
     with pytest.raises(CheckpointError, match="does not exist. Train first"):
         read_checkpoint(tmp_path / "none.pt")
     (tmp_path / "empty.pt").write_bytes(b"")
@@ -43,10 +94,16 @@ def test_missing_empty_cut_and_foreign_files(tmp_path):
     torch.save(torch.zeros(3), tmp_path / "tensor.pt")
     with pytest.raises(CheckpointError, match="holds a Tensor"):
         read_checkpoint(tmp_path / "tensor.pt")
-    for content in ({}, {"recipe": {"model": "resnet"}, "model": {}}, {"recipe": {"model": "mlp"}, "model": {}}):
+    good = {"recipe": {"model": "mlp"}, "seed": 0, "history": [], "model": build_model("mlp").state_dict()}
+    write_checkpoint(tmp_path / "good.pt", good)
+    assert load_trained(tmp_path / "good.pt").recipe == Recipe(model="mlp")
+    bad = [{"recipe": {"model": "resnet"}}, {"recipe": {"model": "mlp", "epochs": 0}}, {"recipe": {}}, {"recipe": 3}]
+    bad += [{"model": {}}, {"model": run.network.state_dict()}, {"model": None}]
+    without = [{name: value for name, value in good.items() if name != part} for part in good]
+    for content in (*(good | change for change in bad), *without, {}):
         write_checkpoint(tmp_path / "foreign.pt", content)
-        with pytest.raises(CheckpointError, match="does not hold a network of this course"):
-            load_network(tmp_path / "foreign.pt")
+        with pytest.raises(CheckpointError, match="foreign.pt: does not hold a network of this course"):
+            load_trained(tmp_path / "foreign.pt")
 
 
 def test_a_flipped_bit_is_found(tmp_path):
@@ -74,17 +131,27 @@ def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
 
     def disk_full(content, file):
         file.write(b"half")
-        raise OSError("No space left on device")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", disk_full)
-    with pytest.raises(CheckpointError, match="cannot be written .No space left"):
+    monkeypatch.setattr(checkpoints.torch, "save", disk_full)
+    with pytest.raises(CheckpointError, match="No space left on device.*Free some space"):
         write_checkpoint(tmp_path / "a.pt", {"epoch": 2})
     assert read_checkpoint(tmp_path / "a.pt") == {"epoch": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
 
 
 def test_the_committed_network_is_a_full_run_of_recipe_b():
-    network, story = load_network(CHECKPOINTS / "compact.pt")
-    assert story["recipe"]["epochs"] == len(story["history"]) == RECIPES["compact"].epochs
-    assert sum(parameter.numel() for parameter in network.parameters()) == 19_865
-    assert 0.99 < story["history"][-1]["validation_accuracy"] < 1
+    trained = load_trained(CHECKPOINTS / "compact.pt")
+    fields = dataclasses.asdict(RECIPES["compact"])
+    assert {name: getattr(trained.recipe, name) for name in fields} == fields
+    assert len(trained.history) == trained.recipe.epochs
+    assert sum(parameter.numel() for parameter in trained.network.parameters()) == 19_865
+    assert 0.99 < trained.history[-1]["validation_accuracy"] < 1
+    assert not any("seconds" in row for row in trained.history)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_committed_teachers_are_full_runs_of_the_best_recipe(seed):
+    trained = load_trained(CHECKPOINTS / f"best-{seed}.pt")
+    assert (trained.recipe, trained.seed) == (ALL_RECIPES["best"], seed)
+    assert len(trained.history) == trained.recipe.epochs and trained.history[-1]["train_accuracy"] > 0.99

@@ -1,30 +1,24 @@
-"""The command line, as its user types it."""
+"""The command line of the course, as its user types it."""
 
 import io
-import json
 import tarfile
-from dataclasses import replace
 
 import pytest
 import torch
 from PIL import Image
 
 from helpers import __main__ as commands
-from helpers import reproduction
+from helpers.augmentation import AUGMENTATIONS
 from helpers.data import Mnist
-from helpers.experiments import ALL_RECIPES
-from helpers.models import build_model
-from helpers.recipes import Recipe
-from helpers.records import RecordError
+from helpers.recipes import RECIPES, Recipe
 
 
 @pytest.fixture(autouse=True)
 def tiny(stripes, monkeypatch, tmp_path):
     """A data set that trains in a moment, a recipe for it, and a build folder of its own."""
-    test = stripes.take(130)
-    mnist = Mnist(stripes.images, stripes.labels, test.images, test.labels, source="mnist")
+    mnist = Mnist(stripes, stripes.take(130), source="mnist")
     monkeypatch.setattr(commands.data, "load_mnist", lambda: mnist)
-    monkeypatch.setitem(ALL_RECIPES, "quick", Recipe(model="lenet5", momentum=0.9, batch_size=32, epochs=2))
+    monkeypatch.setitem(RECIPES, "quick", Recipe(model="lenet5", momentum=0.9, batch_size=32, epochs=2))
     monkeypatch.setattr(commands, "BUILD", tmp_path)
     return mnist
 
@@ -41,43 +35,46 @@ def test_train_then_test(capsys, tmp_path):
 
 
 def test_test_looks_at_grey_levels_as_training_did(capsys, tmp_path, monkeypatch):
-    monkeypatch.setitem(ALL_RECIPES, "raw", Recipe(model="lenet5", learning_rate=0.001, epochs=1, scaling="raw"))
-    seen = []
-    monkeypatch.setattr(commands, "predict", lambda *_, scaling, **__: seen.append(scaling) or 1 / 0)
+    raw = Recipe(model="lenet5_regularised", learning_rate=0.05, momentum=0.9, batch_size=32, epochs=3, scaling="raw")
+    monkeypatch.setitem(RECIPES, "raw", raw)
     assert commands.main(["train", "raw"]) == 0
-    with pytest.raises(ZeroDivisionError):
-        commands.main(["test", str(tmp_path / "training" / "raw-seed0" / "last.pt")])
-    assert seen == ["raw"]
-
-
-def test_a_student_is_taught_and_its_validation_accuracy_comes_with_a_warning(capsys, monkeypatch):
-    monkeypatch.setitem(ALL_RECIPES, "student", replace(ALL_RECIPES["quick"], teacher="best", epochs=1))
-    monkeypatch.setattr(commands, "load_teachers", lambda recipe: [build_model("lenet5")] if recipe.teacher else [])
-    for name, warned in (("student", True), ("quick", False)):
-        assert commands.main(["train", name]) == 0
-        assert ("too high" in capsys.readouterr().out) is warned
+    assert commands.main(["test", str(tmp_path / "training" / "raw-seed0" / "last.pt")]) == 0
+    accuracy = float(capsys.readouterr().out.rpartition("test accuracy ")[2].partition("%")[0])
+    assert accuracy > 90, "images in another scaling would be taken for anything"
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ["train", "nobody"],
-        ["train", "quick", "--epochs", "0"],
-        ["train", "quick", "--lr", "-1"],
-        ["train", "quick", "--lr", "nan"],
-        ["train", "quick", "--lr", "1e308"],
-        ["train", "quick", "--seed", "99999999999999999999"],
-        ["train", "quick", "--seed", "-1"],
-        ["train", "quick", "--batch-size", "many"],
-        ["summary", "nobody"],
-        ["fly"],
-        [],
-    ],
+    "arguments", [["train", "nobody"], ["train", "quick", "--batch-size", "many"], ["summary", "nobody"], ["fly"], []]
 )
-def test_bad_arguments_are_explained(arguments, capsys):
+def test_what_is_no_command_is_explained(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         commands.main(arguments)
     assert stop.value.code == 2 and "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "value"),
+    [
+        ("--epochs 0", "0"),
+        ("--epochs -1", "-1"),
+        ("--batch-size 0", "0"),
+        ("--lr -1", "-1.0"),
+        ("--lr nan", "nan"),
+        ("--lr 1e999", "inf"),
+        ("--seed 99999999999999999999", "99999999999999999999"),
+        ("--seed -1", "-1"),
+    ],
+)
+def test_a_value_that_cannot_be_is_one_line_that_repeats_it(options, value, capsys, tmp_path):
+    assert commands.main(["train", "quick", *options.split()]) != 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and f"not {value}" in line
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_a_learning_rate_that_is_too_high_is_one_line(capsys):
+    assert commands.main(["train", "quick", "--lr", "1e30"]) == 1
+    assert "error: the train loss is nan after epoch 1" in capsys.readouterr().err
 
 
 def test_what_cannot_be_done_is_one_line_without_a_traceback(capsys, tmp_path):
@@ -87,28 +84,45 @@ def test_what_cannot_be_done_is_one_line_without_a_traceback(capsys, tmp_path):
     assert "nothing.tar" in capsys.readouterr().err
     assert commands.main(["unpack", ""]) == 1
     assert "the archive: is no file. Name a .tar" in capsys.readouterr().err
-    assert commands.main(["reproduce", "nobody"]) == 2
-    assert "no recipe is called nobody; there are five_conv" in capsys.readouterr().err
+    (tmp_path / "digits").write_bytes(b"")
+    assert commands.main(["unpack", str(tmp_path / "digits")]) == 1
+    assert "digits: does not end in .tar" in capsys.readouterr().err
 
 
-def test_an_interrupt_says_how_to_go_on(capsys, monkeypatch):
+def test_an_interrupt_says_what_is_saved_and_how_to_go_on(capsys, monkeypatch, tmp_path):
+    batches = []
+
+    def stop(images):
+        batches.append(1)
+        if len(batches) == 14:
+            raise KeyboardInterrupt
+        return images
+
+    monkeypatch.setitem(AUGMENTATIONS, "stop", stop)
+    monkeypatch.setitem(RECIPES, "slow", Recipe(model="mlp", batch_size=32, epochs=2, augmentation="stop"))
+    assert commands.main(["train", "slow"]) == 130
+    folder = tmp_path / "training" / "slow-seed0"
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"1 of 2 epochs are saved in {folder}; run this again to go on" in said
+    assert commands.main(["train", "slow"]) == 0 and len(batches) == 12 + 2 + 12
+
+
+def test_an_interrupt_of_anything_else_is_one_word(capsys, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "fit", interrupt)
-    assert commands.main(["train", "quick"]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    monkeypatch.setattr(commands.data, "load_mnist", interrupt)
+    assert commands.main(["download"]) == 130
+    assert capsys.readouterr().err == "\ninterrupted\n"
 
 
-def test_reproduce_records_and_refuses_the_sample(tiny, capsys, tmp_path, monkeypatch):
-    done = []
-    monkeypatch.setattr(commands, "reproduce_all", lambda runs, mnist: done.extend(runs) or [])
-    assert commands.main(["reproduce", "quick", "--seeds", "0", "2"]) == 0
-    assert done == [("quick", 0), ("quick", 2)]
-    sample = Mnist(tiny.train_images, tiny.train_labels, tiny.test_images, tiny.test_labels, source="sample")
+def test_download_is_done_when_mnist_is_there_and_fails_when_it_is_not(tiny, capsys, monkeypatch):
+    assert commands.main(["download"]) == 0
+    assert "MNIST, every file's MD5 checked: 400 images for training, 130 for testing" in capsys.readouterr().out
+    sample = Mnist(tiny.train, tiny.test, source="sample")
     monkeypatch.setattr(commands.data, "load_mnist", lambda: sample)
-    assert commands.main(["reproduce", "quick", "--seeds", "0"]) == 1
-    assert "SAMPLE MODE" in (output := capsys.readouterr()).out and "Point MNIST_ROOT at it" in output.err
+    assert commands.main(["download"]) == 1
+    assert "SAMPLE MODE" in capsys.readouterr().out
 
 
 def test_summary_shows_parameters_cost_and_what_a_layer_sees(capsys):
@@ -130,55 +144,46 @@ def test_unpack_counts_the_digits(capsys, tmp_path):
     assert commands.main(["unpack", str(tmp_path / "train.tar")]) == 1, "the folder is there already"
 
 
-def test_defaults_come_from_the_recipe(monkeypatch):
-    seen = {}
-    monkeypatch.setattr(commands, "fit", lambda recipe, *_, **options: seen.update(recipe=recipe, **options) or 1 / 0)
-    for arguments, expected in (([], ALL_RECIPES["compact"].epochs), (["--epochs", "7"], 7)):
-        with pytest.raises(ZeroDivisionError):
-            commands.main(["train", "compact", *arguments])
-        assert seen["recipe"].epochs == expected and seen["recipe"].augmentation == "crop_and_rotate"
-        assert seen["recipe"].learning_rate == 0.01 and seen["seed"] == 0
+def test_unpack_says_what_it_left_out(capsys, tmp_path):
+    png = io.BytesIO()
+    Image.fromarray(torch.zeros(28, 28, dtype=torch.uint8).numpy()).save(png, "PNG")
+    with tarfile.open(tmp_path / "some.tar", "w") as archive:
+        for name in ("0_5.png", "1_10.png", "2_11.png"):
+            member = tarfile.TarInfo(name)
+            member.size = len(png.getvalue())
+            archive.addfile(member, io.BytesIO(png.getvalue()))
+    assert commands.main(["unpack", str(tmp_path / "some.tar"), str(tmp_path / "here")]) == 0
+    text = capsys.readouterr().out
+    assert f"1 digits are in {tmp_path / 'here'}" in text and "left out: 2 with a label that is no digit" in text
 
 
-def test_options_reach_the_run(monkeypatch, tmp_path):
+@pytest.fixture
+def asked(monkeypatch) -> dict:
+    """What `fit` is asked for, instead of training."""
     seen = {}
     monkeypatch.setattr(commands, "fit", lambda recipe, *_, **options: seen.update(recipe=recipe, **options) or 1 / 0)
+    return seen
+
+
+@pytest.mark.parametrize(("arguments", "epochs"), [([], 20), (["--epochs", "7"], 7)])
+def test_defaults_come_from_the_recipe(asked, arguments, epochs, tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        commands.main(["train", "compact", *arguments])
+    assert asked["recipe"].epochs == epochs and asked["recipe"].augmentation == "crop_and_rotate"
+    assert asked["recipe"].learning_rate == 0.01 and asked["seed"] == 0
+    assert asked["folder"].parent == tmp_path / "training"
+
+
+def test_options_reach_the_run(asked, tmp_path):
     with pytest.raises(ZeroDivisionError):
         commands.main(["train", "compact", "--batch-size", "9", "--seed", "7", "--folder", str(tmp_path / "here")])
-    assert seen["recipe"].batch_size == 9 and seen["seed"] == 7 and seen["folder"] == tmp_path / "here"
+    assert asked["recipe"].batch_size == 9 and asked["seed"] == 7 and asked["folder"] == tmp_path / "here"
 
 
-def test_what_goes_wrong_shows_in_the_exit_status(monkeypatch, capsys, tmp_path):
-    for command, function in (("reproduce quick --seeds 0", "reproduce_all"), ("table", "update_readme")):
-        monkeypatch.setattr(commands, function, lambda *_: [RecordError("x.json", "is bad", "Delete it")])
-        assert commands.main(command.split()) == 1
-        assert "error: x.json: is bad. Delete it." in capsys.readouterr().err
-        monkeypatch.setattr(commands, function, lambda *_: [])
-        assert commands.main(command.split()) == 0
-
+def test_what_goes_wrong_shows_in_the_exit_status(monkeypatch, capsys):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(commands, "save_curves", fail)
     assert commands.main(["train", "quick"]) == 1
     assert "No space left" in capsys.readouterr().err
-
-
-def test_bench_prints_its_table_and_keeps_a_record(tiny, capsys, tmp_path, monkeypatch):
-    rounds = [{"entry": name, "seconds": 2.0, "accuracy": None} for name in ("fast", "sprint")]
-    asked = []
-    monkeypatch.setattr(commands, "run_benchmark", lambda *_, quick: asked.append(quick) or {"rounds": rounds})
-    monkeypatch.setattr(commands.benchmark, "RECORD", tmp_path / "kept" / "benchmark.json")
-    assert commands.main(["bench", "--quick"]) == 0
-    assert "times fast" in capsys.readouterr().out and not (tmp_path / "kept").exists()
-    assert commands.main(["bench"]) == 0 and asked == [True, False]
-    kept, quick = tmp_path / "kept" / "benchmark.json", tmp_path / "benchmark.json"
-    assert json.loads(kept.read_text()) == json.loads(quick.read_text()) == {"rounds": rounds}
-    kept.unlink()
-    sample = Mnist(tiny.train_images, tiny.train_labels, tiny.test_images, tiny.test_labels, source="sample")
-    monkeypatch.setattr(commands.data, "load_mnist", lambda: sample)
-    assert commands.main(["bench"]) == 0 and not kept.exists(), "the sample's seconds are of no use to others"
-
-
-def test_every_recipe_has_seeds():
-    assert reproduction.SEEDS.keys() == ALL_RECIPES.keys() - {"quick"}

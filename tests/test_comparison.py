@@ -7,18 +7,18 @@ import pytest
 import scipy.stats
 import torch
 
-from helpers import comparison, records, results_table
-from helpers.comparison import compare_on_images, compare_over_seeds, summarise, tabulate_costs, tabulate_runs
-from helpers.experiments import ALL_RECIPES
-from helpers.records import Record, RecordError, write_record
-from helpers.results_table import BEGIN, END, make_results_table, update_readme
+from helpers.models import build_model, count_parameters
+from helpers.trained import Predictions
+from lab import comparison, results_table
+from lab.comparison import combine, compare_on_images, compare_over_seeds, summarise, tabulate_costs, tabulate_runs
+from lab.recipes import ALL_RECIPES
+from lab.records import Record, RecordError, write_record
+from lab.results_table import BEGIN, END, make_results_table, update_readme
 
 
 def make(recipe: str, seed: int, wrong: list[int], seconds=(2.0, 1.0)) -> Record:
     """A record of a run with the given wrong images out of 100."""
-    correct = torch.ones(100, dtype=torch.bool)
-    correct[wrong] = False
-    epochs = ALL_RECIPES[recipe].epochs
+    epochs, model = ALL_RECIPES[recipe].epochs, ALL_RECIPES[recipe].model
     confusion = torch.zeros(10, 10, dtype=torch.int64)
     confusion[0, 0], confusion[0, 1] = 100 - len(wrong), len(wrong)
     return Record(
@@ -26,11 +26,11 @@ def make(recipe: str, seed: int, wrong: list[int], seconds=(2.0, 1.0)) -> Record
         seed=seed,
         settings=dataclasses.asdict(ALL_RECIPES[recipe]),
         images=60_000,
-        parameters=44_426,
+        parameters=count_parameters(build_model(model)),
         epochs=epochs,
         validation_accuracy=None,
         test_accuracy=1 - len(wrong) / 100,
-        test_correct=records.base64.b64encode(records.np.packbits(correct.numpy())).decode(),
+        test_wrong=wrong,
         confusion=confusion.tolist(),
         seconds=sum(seconds),
         device="cpu",
@@ -145,4 +145,27 @@ def test_our_own_recipes_follow_the_published_ones(tmp_path):
     for record in (*LENET, make("small_2k", 0, [1]), make("small_2k", 1, [1, 2, 3])):
         write_record(record, tmp_path)
     last = make_results_table(tmp_path)[0].splitlines()[-1]
-    assert last.startswith("| ours | `small_2k` | 44,426 |  | 98.00% ± 1.41 (2) |") and last.endswith("| 15.0 s |")
+    assert last.startswith("| ours | `small_2k` | 1,962 |  | 98.00% ± 1.41 (2) |") and last.endswith("| 15.0 s |")
+
+
+def make_predictions(probabilities: list[list[float]], labels: list[int]) -> Predictions:
+    return Predictions((torch.tensor(probabilities) + 1e-9).log(), torch.tensor(labels))
+
+
+def test_combining_averages_probabilities():
+    first = make_predictions([[0.9, 0.0, 0.1], [0.0, 0.6, 0.4]], [0, 0])
+    second = make_predictions([[0.0, 0.5, 0.5], [0.8, 0.0, 0.2]], [0, 0])
+    both = combine([first, second])
+    assert torch.allclose(both.probabilities, (first.probabilities + second.probabilities) / 2, atol=1e-6)
+    assert both.predicted.tolist() == [0, 0] and torch.equal(both.labels, first.labels)
+    sure = Predictions(torch.tensor([[200.0, *[0.0] * 9]]), torch.zeros(1, dtype=torch.long))
+    assert combine([sure, sure]).logits.isfinite().all()
+
+
+def test_only_answers_about_the_same_images_are_combined():
+    first = make_predictions([[0.9, 0.1], [0.6, 0.4]], [0, 0])
+    other = Predictions(first.logits, first.labels + 1)
+    fewer, unknown = make_predictions([[0.9, 0.1]], [0]), Predictions(first.logits)
+    for predictions in ([], [first, other], [first, fewer], [first, unknown], [unknown]):
+        with pytest.raises(ValueError, match="same images"):
+            combine(predictions)

@@ -134,7 +134,7 @@ def test_cut_archive_missing_file_and_folder_in_place_of_a_file_are_refused(cont
     with pytest.raises(DataError, match="is missing"):
         load_mnist(root)
     archive.mkdir()
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is no file"):
         load_mnist(root)
 
 

@@ -1,22 +1,20 @@
-"""Predictions, intervals, paired tests, calibration, occlusion."""
+"""Intervals, paired tests, worst errors, calibration, occlusion."""
 
 import pytest
 import torch
 from torch import nn
 
-from helpers.data import Split
 from helpers.evaluation import (
-    Predictions,
+    EDGES,
     bin_by_confidence,
     calibration_error,
-    combine,
     find_worst_errors,
     mcnemar_test,
     occlusion_map,
-    predict,
     wilson_interval,
 )
-from helpers.models import build_model
+from helpers.recipes import Recipe
+from helpers.trained import Predictions, Trained
 
 
 def make_predictions(confidences, right):
@@ -50,21 +48,6 @@ def test_mcnemar_by_hand():
         mcnemar_test(a, b[:5])
 
 
-def test_predictions_say_what_was_right():
-    predictions = make_predictions([0.9, 0.8, 0.7], [True, False, True])
-    assert predictions.predicted.tolist() == [0, 1, 0] and predictions.correct.tolist() == [True, False, True]
-    assert predictions.accuracy == pytest.approx(2 / 3)
-    assert predictions.confidence.tolist() == pytest.approx([0.9, 0.8, 0.7], abs=1e-4)
-    assert predictions.losses[0].item() == pytest.approx(0.10536, abs=1e-4)
-
-
-def test_confusion_has_a_row_for_each_label_and_a_column_for_each_answer():
-    predictions = Predictions(torch.eye(10)[[7, 1, 7, 0]], torch.tensor([1, 1, 7, 1]))
-    expected = torch.zeros(10, 10, dtype=torch.int64)
-    expected[1, 7] = expected[1, 1] = expected[7, 7] = expected[1, 0] = 1
-    assert torch.equal(predictions.confusion, expected)
-
-
 def test_worst_errors_are_wrong_and_the_surest_come_first():
     predictions = make_predictions([0.99, 0.6, 0.9, 0.7], [True, False, False, False])
     predictions.logits[:, 0] = torch.tensor([0.0, -1.0, -3.0, -2.0])
@@ -72,43 +55,43 @@ def test_worst_errors_are_wrong_and_the_surest_come_first():
     assert find_worst_errors(predictions, 10).tolist() == [2, 3, 1]
 
 
+def test_where_nothing_is_wrong_there_is_no_worst_error():
+    assert find_worst_errors(make_predictions([0.9, 0.8], [True, True]), 5).tolist() == []
+
+
 def test_calibration_of_an_honest_and_of_a_boastful_network():
     honest = make_predictions([0.75] * 400, [True, True, True, False] * 100)
-    assert calibration_error(honest, bins=1) == pytest.approx(0, abs=1e-4)
+    assert calibration_error(honest, edges=(0, 1)) == pytest.approx(0, abs=1e-4)
     boastful = make_predictions([0.95] * 400, [True, False] * 200)
-    assert calibration_error(boastful, bins=5) == pytest.approx(0.45, abs=1e-3)
-    table = bin_by_confidence(make_predictions([0.6, 0.9, 0.7, 0.8], [False, True, True, True]), bins=2)
-    assert table["images"].tolist() == [2, 2]
+    assert calibration_error(boastful) == pytest.approx(0.45, abs=1e-3)
+    mixed = make_predictions([0.75] * 300 + [0.99] * 100, [True, True, True, False] * 75 + [False] * 100)
+    assert calibration_error(mixed) == pytest.approx(0.25 * 0.99, abs=1e-3), "weighted by images"
+
+
+def test_bins_hold_what_lies_between_their_edges_and_say_how_sure_the_share_is():
+    answers = make_predictions([0.6, 0.9, 0.7, 0.8], [False, True, True, True])
+    table = bin_by_confidence(answers, edges=(0, 0.55, 0.75, 1))
+    assert table["images"].tolist() == [2, 2], "no row for an empty bin"
     assert table["confidence"].tolist() == pytest.approx([0.65, 0.85], abs=1e-4)
     assert table["accuracy"].tolist() == [0.5, 1.0]
+    assert list(zip(table["low"], table["high"])) == [wilson_interval(1, 2), wilson_interval(2, 2)]
 
 
-def test_predict_uses_eval_mode_in_order_and_puts_the_mode_back(marked):
-    torch.manual_seed(0)
-    network = build_model("lenet5_regularised")
-    running = network.norm1.running_mean.clone()
-    predictions = predict(network, marked)
-    assert network.training and torch.equal(running, network.norm1.running_mean)
-    assert torch.equal(predictions.labels, marked.labels) and predictions.logits.shape == (3_000, 10)
-    assert torch.equal(predict(network, marked).logits, predictions.logits)
-    reverse = predict(network.eval(), Split(marked.images.flip(0), marked.labels.flip(0)))
-    assert not network.training
-    assert torch.allclose(reverse.logits.flip(0), predictions.logits, atol=1e-5)
+def test_an_image_on_an_edge_is_in_the_bin_below_and_none_is_lost():
+    sure = Predictions(torch.tensor([[200.0, *[0.0] * 9], [0.0] * 10]), torch.zeros(2, dtype=torch.long))
+    table = bin_by_confidence(sure)
+    assert table["images"].tolist() == [1, 1] and table["confidence"].tolist() == pytest.approx([0.1, 1])
+    even = Predictions(torch.tensor([[0.0, 0.0, *[-200.0] * 8]]), torch.zeros(1, dtype=torch.long))
+    assert bin_by_confidence(even, edges=(0, 0.5, 1))["confidence"].tolist() == [0.5]
+    assert len(bin_by_confidence(even, edges=(0.5, 1))) == 0
+    assert EDGES[0] == 0 and EDGES[-1] == 1 and list(EDGES) == sorted(EDGES)
 
 
-class Brightness(nn.Module):
-    def forward(self, images):
-        return images.mean((1, 2, 3))[:, None].repeat(1, 10)
-
-
-@pytest.mark.parametrize("scaling, expected", [("unit", 1.0), ("raw", 255.0), ("normalised", (1 - 0.1307) / 0.3081)])
-def test_predict_scales_as_the_network_was_trained(scaling, expected):
-    white = Split(torch.full((3, 28, 28), 255, dtype=torch.uint8), torch.zeros(3, dtype=torch.long))
-    assert predict(Brightness(), white, scaling=scaling).logits[0, 0].item() == pytest.approx(expected, rel=1e-4)
-
-
-class InkBelow(nn.Module):
+class InkBelow(nn.Linear):
     """Sure of 1 as long as there is ink in the lower right corner."""
+
+    def __init__(self):
+        super().__init__(1, 1)
 
     def forward(self, images):
         ink = (images[:, 0, 20:, 20:].amax((1, 2)) > 0).float()
@@ -118,32 +101,9 @@ class InkBelow(nn.Module):
 def test_occlusion_finds_what_matters():
     image = torch.zeros(28, 28, dtype=torch.uint8)
     image[24, 24] = image[3, 3] = 255
-    falls = occlusion_map(InkBelow(), image, digit=1, patch=5)
+    falls = occlusion_map(Trained(InkBelow(), Recipe(model="mlp")), image, digit=1, patch=5)
     rows, columns = (falls > 0.9).nonzero(as_tuple=True)
+    assert falls.shape == (28, 28)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (22, 26, 22, 26)
     assert falls[3, 3].abs() < 1e-6
-
-
-def test_combining_averages_probabilities():
-    first, second = make_predictions([0.9, 0.6], [True, False]), make_predictions([0.5, 0.8], [False, True])
-    both = combine([first, second])
-    assert torch.allclose(both.probabilities, (first.probabilities + second.probabilities) / 2, atol=1e-6)
-    assert both.predicted.tolist() == [0, 0] and torch.equal(both.labels, first.labels)
-    sure = Predictions(torch.tensor([[200.0, *[0.0] * 9]]), torch.zeros(1, dtype=torch.long))
-    assert combine([sure, sure]).logits.isfinite().all()
-
-
-def test_only_answers_about_the_same_images_are_combined():
-    first = make_predictions([0.9, 0.6], [True, False])
-    other = Predictions(first.logits, first.labels + 1)
-    for predictions in ([], [first, other], [first, make_predictions([0.9], [True])]):
-        with pytest.raises(ValueError, match="same images"):
-            combine(predictions)
-
-
-def test_prediction_sees_the_changed_images(mnist):
-    torch.manual_seed(0)
-    network, split = build_model("lenet5"), Split(mnist.test_images[:50], mnist.test_labels[:50])
-    turned = Split(split.images.flip(2), split.labels)
-    changed = predict(network, split, change=lambda images: images.flip(3))
-    assert torch.allclose(changed.logits, predict(network, turned).logits, atol=1e-6)
+    assert image.count_nonzero() == 2, "the image itself stays as it is"

@@ -4,248 +4,420 @@ import dataclasses
 import json
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import pytest
 import torch
 
-from helpers import records
 from helpers.augmentation import AUGMENTATIONS
-from helpers.checkpoints import load_network
+from helpers.checkpoints import load_trained
 from helpers.data import Mnist, Split
-from helpers.evaluation import predict
-from helpers.experiments import ALL_RECIPES, OURS
+from helpers.models import build_model, count_parameters
 from helpers.recipes import Recipe
-from helpers.records import RecordError, find_path, make_record, read_record, read_records, write_record
-from helpers.reproduction import describe_time_left, find_missing, list_runs, reproduce, reproduce_all
+from helpers.trained import Trained
 from helpers.training import fit
+from lab import records, reproduction
+from lab.recipes import ALL_RECIPES, OURS, LabRecipe
+from lab.records import Record, RecordError, find_path, make_record, read_record, read_records, write_record
+from lab.reproduction import describe_time_left, find_missing, list_runs, load_teachers, reproduce, reproduce_all
 
-QUICK = Recipe(model="lenet5_regularised", learning_rate=0.05, momentum=0.9, batch_size=32, epochs=3, scaling="raw")
+QUICK = Recipe(model="lenet5_regularised", learning_rate=0.05, momentum=0.9, batch_size=32, epochs=2, scaling="raw")
+# Of 100 test images, ten of each digit, three are wrong: a 0 taken for a 1, and two 9s taken for a 7.
+CONFUSION = [[10 * (answer == digit) for answer in range(10)] for digit in range(10)]
+CONFUSION[0][:2], CONFUSION[9][7:] = [9, 1], [2, 0, 8]
+SOUND = Record(
+    recipe="small_vgg",
+    seed=4,
+    settings=dataclasses.asdict(ALL_RECIPES["small_vgg"]),
+    images=60_000,
+    parameters=19_610,
+    epochs=5,
+    validation_accuracy=None,
+    test_accuracy=0.97,
+    test_wrong=[0, 19, 99],
+    confusion=CONFUSION,
+    seconds=50.5,
+    device="cpu, 1 threads, x86_64",
+    versions={"python": "3.12.1", "torch": "2.8.0", "system": "Linux"},
+    history={
+        "train_loss": [0.5, 0.4, 0.3, 0.2, 0.1],
+        "train_accuracy": [0.8, 0.85, 0.9, 0.95, 0.96],
+        "test_loss": [0.4, 0.3, 0.2, 0.1, 0.1],
+        "test_accuracy": [0.9, 0.92, 0.94, 0.98, 0.97],
+        "learning_rate": [0.01, 0.01, 0.01, 0.01, 0.01],
+        "seconds": [10.5, 10.0, 10.0, 10.0, 10.0],
+    },
+)
+HISTORY = SOUND.history
+WATCHED = {name.replace("test", "validation"): values for name, values in HISTORY.items()}
+HELD_OUT = dataclasses.replace(SOUND, images=55_000, validation_accuracy=0.97, history=WATCHED)
 
 
 @pytest.fixture
 def tiny(stripes, monkeypatch) -> Mnist:
     """270 images to learn from, 130 others to test on, of which 20 carry a wrong label, and a recipe `quick`."""
     monkeypatch.setitem(ALL_RECIPES, "quick", QUICK)
-    images, labels = stripes.images.clone(), stripes.labels.clone()
+    monkeypatch.setattr(records, "IMAGES", 270)
     order = torch.randperm(400, generator=torch.Generator().manual_seed(1))
-    images, labels = images[order], labels[order]
+    images, labels = stripes.images[order], stripes.labels[order]
     labels[280:300] = (labels[280:300] + 1) % 10
-    return Mnist(images[:270], labels[:270], images[270:], labels[270:], source="mnist")
+    return Mnist(Split(images[:270], labels[:270]), Split(images[270:], labels[270:]), source="mnist")
 
 
 @pytest.fixture
-def record(tiny, tmp_path):
-    return reproduce("quick", 3, tiny, folder=tmp_path / "results", unfinished=tmp_path / "runs")
+def folders(tmp_path) -> dict[str, Path]:
+    return {"folder": tmp_path / "results", "unfinished": tmp_path / "runs"}
 
 
-def without_seconds(record) -> dict:
+def without_seconds(record: Record) -> dict:
     content = dataclasses.asdict(record)
     return content | {"seconds": None, "history": record.history | {"seconds": None}}
 
 
-def test_a_record_says_what_was_measured(record, tiny, tmp_path):
-    assert (record.recipe, record.seed, record.epochs, record.parameters) == ("quick", 3, 3, 44_710)
+def list_names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_run_is_recorded_at_its_last_epoch_on_the_test_images_in_their_order(tiny, folders):
+    record = reproduce("quick", 3, tiny, **folders)
+    assert read_record(folders["folder"] / "quick-3.json") == record
+    assert not (folders["unfinished"] / "quick-3").exists()
+    assert (record.recipe, record.seed, record.epochs, record.parameters) == ("quick", 3, 2, 44_710)
+    assert record.settings == dataclasses.asdict(QUICK)
     assert record.images == 270 and record.validation_accuracy is None
-    assert record.correct.shape == (130,) and record.correct.float().mean().item() == pytest.approx(
-        record.test_accuracy
+    assert record.versions["torch"] == torch.__version__ and record.device
+    run = fit(QUICK, tiny.train, tiny.test, seed=3)
+    predictions = run.predict(tiny.test)
+    assert torch.equal(record.correct, predictions.correct) and record.correct.shape == (130,)
+    assert 0 < record.test_accuracy < 1 and not record.correct.equal(record.correct.flip(0)), (
+        "or order could not be told"
     )
-    assert record.test_accuracy == pytest.approx(record.history["test_accuracy"][-1])
-    assert torch.tensor(record.confusion).sum(1).tolist() == tiny.test_labels.bincount().tolist()
-    assert record.table().index.tolist() == [1, 2, 3] and record.seconds == pytest.approx(
-        sum(record.history["seconds"])
-    )
-    assert read_record(tmp_path / "results" / "quick-3.json") == record
-    assert not (tmp_path / "runs" / "quick-3").exists()
-
-
-def test_a_record_is_of_the_last_epoch_on_the_test_images_in_their_order(record, tiny):
-    train, test = Split(tiny.train_images, tiny.train_labels), Split(tiny.test_images, tiny.test_labels)
-    run = fit(QUICK, train, test, seed=3, device="cpu")
-    predictions = predict(run.model, test, scaling="raw")
-    assert torch.equal(record.correct, predictions.correct) and 0 < record.test_accuracy < 1
+    assert record.test_wrong == [place for place, correct in enumerate(predictions.correct) if not correct]
+    assert record.test_accuracy == record.history["test_accuracy"][-1] == 1 - len(record.test_wrong) / 130
     assert torch.equal(torch.tensor(record.confusion), predictions.confusion)
-    assert not record.correct.equal(record.correct.flip(0)), "or the order could not be told"
-    assert record.history["train_loss"] == [row["train_loss"] for row in run.history]
-    assert record.device.startswith("cpu, ") and record.versions["torch"] == torch.__version__
+    assert torch.tensor(record.confusion).sum(1).tolist() == tiny.test.labels.bincount().tolist()
+    for column in ("train_loss", "train_accuracy", "learning_rate"):
+        assert record.history[column] == [row[column] for row in run.history]
+    assert record.seconds == pytest.approx(sum(record.history["seconds"]))
+    assert record.table().index.tolist() == [1, 2] and record.table().index.name == "epoch"
 
 
-def test_a_record_of_a_run_with_validation_says_so(tiny):
-    train, test = Split(tiny.train_images, tiny.train_labels), Split(tiny.test_images, tiny.test_labels)
-    run = fit(QUICK, train, test, seed=3, device="cpu")
-    record = make_record("quick", run, predict(run.model, test, scaling="raw"), 270, held_out="validation")
-    assert record.validation_accuracy == run.history[-1]["validation_accuracy"]
-    assert "test_loss" not in record.history and "validation_loss" in record.history
+def test_a_record_of_a_run_with_validation_says_so(tiny, tmp_path):
+    row = {"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "validation_loss": 1.0, "validation_accuracy": 0.25}
+    rows = [row | {"epoch": epoch, "learning_rate": 0.05, "seconds": 1.234} for epoch in (1, 2)]
+    run = Trained(build_model(QUICK.model), QUICK, 3, rows)
+    record = make_record("quick", run, run.predict(tiny.test), 200, held_out="validation")
+    assert record.validation_accuracy == 0.25 and record.images == 200 and record.seconds == 2.46
+    assert "test_loss" not in record.history and record.history["validation_loss"] == [1.0, 1.0]
+    assert read_record(write_record(record, tmp_path)) == record
 
 
-def test_our_own_recipes_see_the_test_images_once_at_the_end(tiny, tmp_path, monkeypatch):
+def test_our_own_recipes_see_the_test_images_once_at_the_end_and_keep_their_network(
+    tiny, folders, tmp_path, monkeypatch
+):
     monkeypatch.setitem(OURS, "quick", QUICK)
-    monkeypatch.setattr("helpers.reproduction.KEPT", ("quick",))
-    looks = []
-    monkeypatch.setattr("helpers.training.evaluate", lambda *_: looks.append(1) or 1 / 0)
-    folders = {"folder": tmp_path / "results", "unfinished": tmp_path / "runs", "networks": tmp_path / "networks"}
-    record = reproduce("quick", 0, tiny, **folders)
-    assert not looks and set(record.history) == {"train_loss", "train_accuracy", "learning_rate", "seconds"}
-    assert read_record(tmp_path / "results" / "quick-0.json") == record
-    network, _ = load_network(tmp_path / "networks" / "quick-0.pt")
-    test = Split(tiny.test_images, tiny.test_labels)
-    assert torch.equal(predict(network, test, scaling="raw").correct, record.correct)
+    monkeypatch.setattr(reproduction, "KEPT", ("quick",))
+    monkeypatch.setattr("helpers.training.evaluate", lambda *_: pytest.fail("a look before the end"))
+    runs = []
+    monkeypatch.setattr(reproduction, "fit", lambda *some, teachers, **more: runs.append(fit(*some, **more)) or runs[0])
+    record = reproduce("quick", 0, tiny, **folders, networks=tmp_path / "networks")
+    assert set(record.history) == {"train_loss", "train_accuracy", "learning_rate", "seconds"}
+    assert read_record(folders["folder"] / "quick-0.json") == record
+    kept = load_trained(tmp_path / "networks" / "quick-0.pt")
+    assert kept.recipe == QUICK and kept.seed == 0
+    for name, weight in runs[0].network.cpu().state_dict().items():
+        rounded = weight.half().float() if weight.is_floating_point() else weight
+        assert torch.equal(kept.network.state_dict()[name], rounded), "half of the file, 11 bits of each weight"
 
 
-def test_a_record_that_cannot_be_written_costs_nothing(tiny, tmp_path, monkeypatch):
-    folders = {"folder": tmp_path / "results", "unfinished": tmp_path / "runs"}
-    (tmp_path / "results").write_text("a file in the way")
+def test_a_student_is_taught_by_the_kept_networks(tiny, folders, tmp_path, monkeypatch):
+    student, networks = LabRecipe(**dataclasses.asdict(QUICK), teacher="quick"), tmp_path / "networks"
+    monkeypatch.setitem(ALL_RECIPES, "student", student)
+    monkeypatch.setitem(reproduction.SEEDS, "quick", range(2))
+    monkeypatch.setattr(reproduction, "KEPT", ("quick",))
+    assert load_teachers(QUICK, networks) == []
+    for seed in range(2):
+        reproduce("quick", seed, tiny, **folders, networks=networks)
+    teachers, given = load_teachers(student, networks), []
+    assert len(teachers) == 2 and not any(teacher.training for teacher in teachers)
+    assert not torch.equal(*(next(teacher.parameters()) for teacher in teachers)), "one for each seed"
+    monkeypatch.setattr(reproduction, "fit", lambda *_, teachers, **__: given.extend(teachers) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        reproduce("student", 0, tiny, **folders, networks=networks)
+    assert len(given) == 2
+
+
+def test_a_record_that_cannot_be_written_costs_nothing(tiny, folders, monkeypatch):
+    folders["folder"].write_text("a file in the way")
     with pytest.raises(RecordError, match="quick-0.json: cannot be written"):
         reproduce("quick", 0, tiny, **folders)
-    (tmp_path / "results").unlink()
-    monkeypatch.setattr("helpers.training._train_epoch", None)
-    assert reproduce("quick", 0, tiny, **folders).epochs == 3
+    folders["folder"].unlink()
+    monkeypatch.setattr("helpers.training.seed_epoch", lambda *_: pytest.fail("an epoch is trained again"))
+    assert reproduce("quick", 0, tiny, **folders).epochs == 2
 
 
-def test_a_failed_run_does_not_stop_the_others(tiny, tmp_path, capsys):
-    (tmp_path / "runs" / "quick-0").mkdir(parents=True)
-    (tmp_path / "runs" / "quick-0" / "last.pt").write_bytes(b"damaged")
-    runs = list_runs(["quick"], [0, 1, 2])
-    (error,) = reproduce_all(runs, tiny, folder=tmp_path / "results", unfinished=tmp_path / "runs")
+def test_a_failed_run_does_not_stop_the_others(tiny, folders, capsys):
+    (folders["unfinished"] / "quick-0").mkdir(parents=True)
+    (folders["unfinished"] / "quick-0" / "last.pt").write_bytes(b"damaged")
+    (error,) = reproduce_all(list_runs(["quick"], [0, 1]), tiny, **folders)
     assert "last.pt" in str(error) and "quick, seed 0 failed: " in capsys.readouterr().out
-    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["quick-1.json", "quick-2.json"]
+    assert list_names(folders["folder"]) == ["quick-1.json"]
 
 
-def test_what_is_recorded_is_skipped(record, tiny, tmp_path, capsys):
-    runs = list_runs(["quick"], [3, 4])
-    assert find_missing(runs, tmp_path / "results") == ([("quick", 4)], [])
-    folders = {"folder": tmp_path / "results", "unfinished": tmp_path / "runs"}
-    assert reproduce_all(runs, tiny, **folders) == []
+def test_what_is_recorded_is_skipped_and_a_bad_record_is_only_deleted_by_hand(tmp_path, capsys, monkeypatch):
+    def fake(name, seed, *_, **__):
+        done.append((name, seed))
+        write_record(dataclasses.replace(SOUND, seed=seed), tmp_path)
+        return SOUND
+
+    done = []
+    monkeypatch.setattr(reproduction, "reproduce", fake)
+    kept = write_record(SOUND, tmp_path)
+    bad = find_path("small_vgg", 5, tmp_path)
+    bad.write_text("damaged")
+    runs = list_runs(["small_vgg"], [4, 5, 6])
+    missing, (error,) = find_missing(runs, tmp_path)
+    assert missing == [("small_vgg", 6)] and "small_vgg-5.json" in str(error)
+    before = kept.read_bytes()
+    (error,) = reproduce_all(runs, None, folder=tmp_path)
+    assert "small_vgg-5.json" in str(error) and done == [("small_vgg", 6)]
     printed = capsys.readouterr().out
-    assert "1 of 2 runs are recorded, 1 are left to do" in printed
-    accuracy = read_record(tmp_path / "results" / "quick-4.json").test_accuracy
-    assert f"quick, seed 4: test accuracy {accuracy:.2%}" in printed
-    before = (tmp_path / "results" / "quick-4.json").read_bytes()
-    reproduce_all(runs, tiny, **folders)
-    assert "2 of 2 runs are recorded, 0 are left to do" in capsys.readouterr().out
-    assert (tmp_path / "results" / "quick-4.json").read_bytes() == before
+    assert str(error) in printed and "1 of 3 runs are recorded, 1 are left to do" in printed
+    assert "1/1: small_vgg, seed 6; about 1 minutes left" in printed
+    assert "small_vgg, seed 6: test accuracy 97.00% in 50 s" in printed
+    reproduce_all(runs, None, folder=tmp_path)
+    assert "2 of 3 runs are recorded, 0 are left to do" in capsys.readouterr().out and len(done) == 1
+    assert kept.read_bytes() == before and bad.read_text() == "damaged"
 
 
-def test_an_interrupted_run_ends_in_the_same_record(tiny, tmp_path, monkeypatch):
-    def stop(images, calls=[]):  # noqa: B006
-        calls.append(1)
-        if len(calls) == 20:
+def test_an_interrupted_run_ends_in_the_same_record(tiny, folders, tmp_path, monkeypatch):
+    def stop(images):
+        calls.append(len(images))
+        if len(calls) == 13:
             raise KeyboardInterrupt
         return images + 0.01 * torch.randn_like(images)
 
+    calls = []
     monkeypatch.setitem(AUGMENTATIONS, "stop", stop)
     monkeypatch.setitem(ALL_RECIPES, "quick", dataclasses.replace(QUICK, augmentation="stop"))
-    folders = {"folder": tmp_path / "results", "unfinished": tmp_path / "runs"}
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="1 of 2 epochs are saved"):
         reproduce("quick", 0, tiny, **folders)
-    assert not (tmp_path / "results").exists() and (tmp_path / "runs" / "quick-0" / "last.pt").exists()
+    assert not folders["folder"].exists() and (folders["unfinished"] / "quick-0" / "last.pt").exists()
     resumed = reproduce("quick", 0, tiny, **folders)
-    undisturbed = reproduce("quick", 0, tiny, folder=tmp_path / "other", unfinished=tmp_path / "runs")
+    assert len(calls) == 13 + 9, "the second epoch only"
+    undisturbed = reproduce("quick", 0, tiny, **folders | {"folder": tmp_path / "other"})
     assert without_seconds(resumed) == without_seconds(undisturbed)
-    assert [path.name for path in (tmp_path / "results").iterdir()] == ["quick-0.json"]
+    assert list_names(folders["folder"]) == ["quick-0.json"]
 
 
 KILLED = """
 import sys, time, torch
 from pathlib import Path
 from helpers.augmentation import AUGMENTATIONS
-from helpers.data import Mnist
-from helpers.experiments import ALL_RECIPES
+from helpers.data import Mnist, Split
 from helpers.recipes import Recipe
-from helpers.reproduction import reproduce
-folder, pause = Path(sys.argv[1]), float(sys.argv[2])
-AUGMENTATIONS["slow"] = lambda images: time.sleep(pause) or images + 0.01 * torch.randn_like(images)
-ALL_RECIPES["slow"] = Recipe(model="mlp", batch_size=32, epochs=3, augmentation="slow")
-images = torch.arange(256, dtype=torch.uint8)[:, None, None].repeat(1, 28, 28)
-labels = torch.arange(256) % 10
-reproduce("slow", 0, Mnist(images, labels, images, labels, "mnist"), folder=folder / "results", unfinished=folder)
+from lab.recipes import ALL_RECIPES
+from lab.reproduction import reproduce
+calls = []
+def change(images):
+    calls.append(1)
+    if len(calls) == STOP:
+        print("in the second epoch", flush=True)
+        time.sleep(600)
+    return images + 0.01 * torch.randn_like(images)
+torch.set_num_threads(1)
+AUGMENTATIONS["slow"] = change
+ALL_RECIPES["slow"] = Recipe(model="mlp", batch_size=64, epochs=3, augmentation="slow")
+split = Split(torch.arange(256, dtype=torch.uint8)[:, None, None].repeat(1, 28, 28), torch.arange(256) % 10)
+RECORD = reproduce("slow", 0, Mnist(split, split, "mnist"), folder=FOLDER / "results", unfinished=FOLDER)
 """
 
 
 def test_a_killed_run_goes_on_and_ends_in_the_same_record(tmp_path, monkeypatch):
-    command = [sys.executable, "-c", KILLED]
-    process = subprocess.Popen([*command, str(tmp_path), "0.5"], cwd=records.FOLDER.parents[1], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "slow-0" / "last.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.kill()
-    process.communicate()
+    set_up = f"from pathlib import Path\nSTOP, FOLDER = 6, Path({str(tmp_path)!r})\n"
+    command = [sys.executable, "-c", set_up + KILLED]
+    with subprocess.Popen(command, cwd=records.FOLDER.parents[1], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "in the second epoch\n"
+        process.kill()
     assert (tmp_path / "slow-0" / "last.pt").exists() and not (tmp_path / "results").exists()
-    for folder in (tmp_path, tmp_path / "undisturbed"):
-        subprocess.run([*command, str(folder), "0"], cwd=records.FOLDER.parents[1], check=True, stderr=subprocess.PIPE)
-    monkeypatch.setitem(ALL_RECIPES, "slow", Recipe(model="mlp", batch_size=32, epochs=3, augmentation="slow"))
-    resumed, undisturbed = (
-        read_record(tmp_path / place / "slow-0.json") for place in ("results", "undisturbed/results")
-    )
-    assert without_seconds(resumed) == without_seconds(undisturbed)
+    monkeypatch.setitem(ALL_RECIPES, "slow", None)  # and AUGMENTATIONS: both are put back after the test
+    monkeypatch.setitem(AUGMENTATIONS, "slow", None)
+    resumed, undisturbed = {"STOP": 0, "FOLDER": tmp_path}, {"STOP": 0, "FOLDER": tmp_path / "undisturbed"}
+    for names in (resumed, undisturbed):
+        exec(KILLED, names)
+    assert (len(resumed["calls"]), len(undisturbed["calls"])) == (8, 12), "of four steps an epoch"
+    assert without_seconds(resumed["RECORD"]) == without_seconds(undisturbed["RECORD"])
+    assert find_path("slow", 0, tmp_path / "results").exists()
 
 
-DAMAGES = {
-    "lacks test_accuracy": lambda content: json.dumps({k: v for k, v in content.items() if k != "test_accuracy"}),
-    "is not a readable record .Expecting": lambda content: "unexpected",
-    "is not a readable record .(Unterminated|Expecting)": lambda content: json.dumps(content)[:-40],
-    "is of an unknown recipe, 'nobody'": lambda content: json.dumps(content | {"recipe": "nobody"}),
-    "is of an unknown seed, 'three'": lambda content: json.dumps(content | {"seed": "three"}),
-    "is of quick with seed 5, which its name does not say": lambda content: json.dumps(content | {"seed": 5}),
-    "with other settings than quick has now": lambda content: json.dumps(
-        content | {"settings": content["settings"] | {"learning_rate": 0.1}}
-    ),
-    "does not agree with itself": lambda content: json.dumps(content | {"test_accuracy": 0.5}),
-    "does not hold every epoch": lambda content: json.dumps(content | {"epochs": 1}),
-    "is not a readable record .no fields": lambda content: "[]",
-    "is not a readable record .cannot convert": lambda content: json.dumps(content | {"test_accuracy": float("inf")}),
-    "has a history of train_loss": lambda content: json.dumps(
-        content | {"history": {"train_loss": content["history"]["train_loss"]}}
-    ),
-    "has a history of .*seconds.*": lambda content: json.dumps(
-        content | {"history": content["history"] | {"guess": [0.1] * 3}}
-    ),
-    "has something else where numbers": lambda content: json.dumps(content | {"seconds": None}),
-    "does not say what became of each": lambda content: json.dumps(content | {"test_correct": ""}),
-    "on how many test images": lambda content: json.dumps(
-        content | {"history": content["history"] | {"test_accuracy": [0.1] * 3}}
-    ),
-}
+def test_a_sound_record_comes_back_as_it_was(tmp_path):
+    for record in (SOUND, HELD_OUT):
+        path = write_record(record, tmp_path)
+        assert path == tmp_path / "small_vgg-4.json" and read_record(path) == record
+        assert len(path.read_text().splitlines()) == len(dataclasses.fields(Record)) + 2, "a line for each field"
+    assert SOUND.correct.sum() == 97 and not SOUND.correct[torch.tensor([0, 19, 99])].any()
 
 
-@pytest.mark.parametrize("problem", DAMAGES)
-def test_a_bad_record_is_named_and_the_rest_still_works(record, tiny, tmp_path, problem):
-    folder = tmp_path / "results"
-    path = find_path("quick", 4, folder)
-    write_record(dataclasses.replace(record, seed=4), folder)
-    path.write_text(DAMAGES[problem](json.loads(path.read_text())))
-    with pytest.raises(RecordError, match=rf"quick-4.json: .*{problem}.*Delete it"):
+def test_reading_draws_no_random_number(tmp_path):
+    path, state = write_record(SOUND, tmp_path), torch.get_rng_state()
+    records._count_parameters.cache_clear()
+    read_record(path)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def refuse(tmp_path: Path, text: str, problem: str = "") -> None:
+    path = find_path("small_vgg", 4, tmp_path)
+    path.write_text(text)
+    with pytest.raises(RecordError, match=rf"small_vgg-4.json: .*{problem}.*Delete it") as caught:
         read_record(path)
-    good, errors = read_records(folder)
-    assert good == [record] and len(errors) == 1 and "quick-4.json" in str(errors[0])
-    bad = path.read_bytes()
-    (error,) = reproduce_all(list_runs(["quick"], [3, 4, 5]), tiny, folder=folder, unfinished=tmp_path / "runs")
-    assert "quick-4.json" in str(error)
-    assert path.read_bytes() == bad, "a record is only deleted by hand"
-    assert find_path("quick", 5, folder).exists(), "the other runs are done"
+    assert "\n" not in str(caught.value)
 
 
-def test_a_full_disk_leaves_no_half_record(record, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "is not a readable record .Expecting"),
+        ("unexpected", "is not a readable record .Expecting"),
+        (json.dumps(dataclasses.asdict(SOUND))[:-40], "is not a readable record .(Unterminated|Expecting)"),
+        ("[]", "is not a readable record .no fields"),
+        ("{}", "lacks recipe, seed, settings"),
+        ("[" * 100_000, "is not a readable record"),
+    ],
+)
+def test_what_is_no_record_is_refused(tmp_path, text, problem):
+    refuse(tmp_path, text, problem)
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Record)])
+def test_every_field_has_to_be_there(tmp_path, field):
+    content = dataclasses.asdict(SOUND)
+    del content[field]
+    refuse(tmp_path, json.dumps(content), f"lacks {field}")
+
+
+def swap(rows: list[list[int]], digit: int, answer: int, value: object) -> list[list]:
+    rows = [list(row) for row in rows]
+    rows[digit][answer] = value
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"recipe": "nobody"}, "is of an unknown recipe, 'nobody'"),
+        ({"recipe": ["small_vgg"]}, "is not a readable record"),
+        *[({"seed": seed}, f"is of an unknown seed, {seed!r}") for seed in ("three", -1, 4.0, True, None)],
+        ({"seed": 5}, "is of small_vgg with seed 5, which its name does not say"),
+        ({"recipe": "mlp"}, "is of mlp with seed 4, which its name does not say"),
+        ({"settings": SOUND.settings | {"learning_rate": 0.1}}, "with other settings than small_vgg has now"),
+        ({"settings": SOUND.settings | {"nesterov": False}}, "with other settings"),
+        ({"settings": {}}, "with other settings"),
+        ({"more": 1}, "is not a readable record .*more"),
+        ({"images": 59_999}, "is of a run on 59999 images"),
+        ({"images": 120_000}, "is of a run on 120000 images"),
+        ({"parameters": 19_611}, "is of a network with 19611 parameters, which small_vgg has not"),
+        ({"epochs": 4}, "does not hold every epoch"),
+        ({"history": HISTORY | {"test_loss": [0.1] * 4}}, "does not hold every epoch"),
+        ({"history": {"train_loss": [0.1] * 5}}, "has a history of train_loss"),
+        ({"history": HISTORY | {"guess": [0.1] * 5}}, "has a history of .*seconds.*guess"),
+        ({"history": HISTORY | {"test_loss": "12345"}}, "is not a readable record"),
+        ({"history": []}, "has a history of"),
+        ({"seconds": None}, "has something else where numbers"),
+        ({"validation_accuracy": 0.97}, "has a history of"),
+        ({"test_accuracy": 0.96}, "does not agree with itself on how many test images"),
+        ({"history": HISTORY | {"test_accuracy": [0.97] * 4 + [0.9]}}, "on how many test images"),
+        ({"test_wrong": [0, 19]}, "on how many test images"),
+        ({"test_wrong": [0, 19, 20, 99]}, "on how many test images"),
+        ({"test_wrong": [0, 99, 19]}, "in rising order"),
+        ({"test_wrong": [0, 19, 19]}, "in rising order"),
+        ({"test_wrong": [0, 19, 100]}, "in rising order"),
+        ({"test_wrong": [-1, 0, 19]}, "in rising order"),
+        ({"test_wrong": [0, 19.0, 99]}, "in rising order"),
+        ({"test_wrong": [False, 19, 99]}, "in rising order"),
+        ({"test_wrong": [0, "19", 99]}, "in rising order"),
+        ({"test_wrong": None}, "is not a readable record"),
+        ({"confusion": CONFUSION[:9]}, "does not say what became of each"),
+        ({"confusion": [row[:9] for row in CONFUSION]}, "is not a readable record|does not say what became of each"),
+        ({"confusion": [[0] * 10] * 10}, "does not say what became of each"),
+        ({"confusion": swap(CONFUSION, 1, 1, 11)}, "on how many test images"),
+        ({"confusion": swap(CONFUSION, 0, 1, 2)}, "on how many test images"),
+        ({"confusion": swap(swap(CONFUSION, 1, 2, -1), 1, 3, 1)}, "does not say what became of each"),
+        ({"confusion": swap(CONFUSION, 0, 1, 1.0)}, "does not say what became of each"),
+        ({"confusion": swap(CONFUSION, 0, 1, True)}, "does not say what became of each"),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_refused(tmp_path, changes, problem):
+    refuse(tmp_path, json.dumps(dataclasses.asdict(SOUND) | changes), problem)
+
+
+@pytest.mark.parametrize("changes", [{"validation_accuracy": 0.5}, {"images": 60_000}, {"images": 0}])
+def test_a_record_with_validation_images_has_to_agree_with_itself_as_well(tmp_path, changes):
+    refuse(tmp_path, json.dumps(dataclasses.asdict(HELD_OUT) | changes), "is of a run on|on the validation accuracy")
+
+
+def list_places(value: object, place: tuple = ()) -> list[tuple]:
+    """The way to every text and number of some JSON."""
+    if isinstance(value, (dict, list)):
+        inside = value.items() if isinstance(value, dict) else enumerate(value)
+        return [found for key, part in inside for found in list_places(part, (*place, key))]
+    return [place]
+
+
+@pytest.mark.parametrize("record", [SOUND, HELD_OUT])
+def test_nothing_but_a_number_stands_where_one_should(tmp_path, record):
+    text = json.dumps(dataclasses.asdict(record))
+    for place in list_places(json.loads(text)):
+        content = json.loads(text)
+        part = content
+        for key in place[:-1]:
+            part = part[key]
+        number = isinstance(part[place[-1]], (int, float))
+        for other in ("NaN", "1e999", "-1", '"many"') if number else ("NaN",):
+            part[place[-1]] = "OTHER"
+            refuse(tmp_path, json.dumps(content).replace('"OTHER"', other))
+
+
+def test_bad_records_are_named_and_the_others_read_in_order(tmp_path):
+    lenet = ALL_RECIPES["lenet5"]
+    history = {name: [*values[:-1]] * 5 for name, values in HISTORY.items()}
+    history["test_accuracy"][-1] = 0.97
+    changes = {"settings": dataclasses.asdict(lenet), "parameters": 44_426, "epochs": 20, "history": history}
+    kept = [dataclasses.replace(SOUND, recipe="lenet5", seed=seed, **changes) for seed in (2, 10)]
+    kept += [dataclasses.replace(SOUND, seed=3), SOUND]
+    for record in kept:
+        write_record(record, tmp_path)
+    (tmp_path / "mlp-0.json").write_text("{}")
+    found, (error,) = read_records(tmp_path)
+    assert found == kept and "mlp-0.json" in str(error)
+    with pytest.raises(RecordError, match="mlp-1.json: does not exist. Run `make results`"):
+        read_record(tmp_path / "mlp-1.json")
+
+
+def test_a_full_disk_leaves_no_half_record(tmp_path, monkeypatch):
     def fill(self, text, **_):
         self.write_bytes(text.encode()[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(records.Path, "write_text", fill)
-    with pytest.raises(RecordError, match="quick-9.json: cannot be written .*No space left"):
-        write_record(dataclasses.replace(record, seed=9), tmp_path / "results")
-    assert [path.name for path in (tmp_path / "results").iterdir()] == ["quick-3.json"]
+    write_record(SOUND, tmp_path)
+    monkeypatch.setattr(Path, "write_text", fill)
+    for seed in (4, 9):
+        with pytest.raises(RecordError, match=f"small_vgg-{seed}.json: cannot be written .*No space left"):
+            write_record(dataclasses.replace(SOUND, seed=seed), tmp_path)
+    assert list_names(tmp_path) == ["small_vgg-4.json"] and read_record(tmp_path / "small_vgg-4.json") == SOUND
 
 
-def test_runs_are_listed_seed_by_seed_and_once(tiny):
+def test_runs_are_listed_seed_by_seed_and_once_and_students_last():
     assert list_runs(["mlp", "compact"], [1, 0, 1]) == [("compact", 0), ("mlp", 0), ("compact", 1), ("mlp", 1)]
-    assert {seed for name, seed in list_runs(["mlp"])} == set(range(10))
-    assert {seed for name, seed in list_runs(["lenet5"])} == {0, 1, 2, 3, 4}
+    assert list_runs(["best_taught", "best"], [0, 1])[2:] == [("best_taught", 0), ("best_taught", 1)]
+    assert {seed for _, seed in list_runs(["mlp"])} == set(range(10))
+    assert {seed for _, seed in list_runs(["lenet5"])} == set(range(5))
+    assert {name for name, _ in list_runs()} == ALL_RECIPES.keys() == reproduction.SEEDS.keys()
 
 
-def test_time_left_comes_from_the_records(record):
-    known = [dataclasses.replace(record, seconds=60.0), dataclasses.replace(record, seconds=120.0)]
-    assert describe_time_left([("quick", 5), ("quick", 6)], known) == "about 3 minutes left"
-    assert describe_time_left([("quick", 5), ("mlp", 0)], known) == "about 2 minutes left, not counting mlp"
+def test_time_left_comes_from_the_records():
+    known = [dataclasses.replace(SOUND, seconds=60.0), dataclasses.replace(SOUND, seconds=120.0)]
+    assert describe_time_left([("small_vgg", 5), ("small_vgg", 6)], known) == "about 3 minutes left"
+    assert describe_time_left([("small_vgg", 5), ("mlp", 0)], known) == "about 2 minutes left, not counting mlp"
 
 
 def test_all_committed_records_are_sound_and_complete():
@@ -255,3 +427,4 @@ def test_all_committed_records_are_sound_and_complete():
     assert not missing, "run `make results`"
     for record in good:
         assert record.images == 60_000 and len(record.correct) == 10_000
+        assert record.parameters == count_parameters(build_model(record.settings["model"]))

@@ -1,22 +1,38 @@
 """Trials: how recipes are chosen."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 import torch
 
-from helpers import __main__ as commands
-from helpers import trials
-from helpers.data import Mnist, split_train_validation
-from helpers.experiments import ALL_RECIPES
-from helpers.recipes import Recipe
-from helpers.trials import add_trial, change_recipe, run_trial
+from helpers.data import Mnist, Split, split_train_validation
+from helpers.errors import InputError
+from helpers.models import build_model
+from helpers.trained import Trained
+from lab import trials
+from lab.recipes import ALL_RECIPES, LabRecipe, extend
+from lab.trials import add_trial, change_recipe, run_trial, train_teachers
 
-SMALL = Recipe(model="lenet5", momentum=0.9, batch_size=32, epochs=1)
+SMALL = LabRecipe(model="lenet5", momentum=0.9, batch_size=32, epochs=1)
 
 
 @pytest.fixture
-def mnist(stripes):
-    return Mnist(stripes.images, stripes.labels, stripes.images[:0], stripes.labels[:0], source="mnist")
+def mnist(stripes) -> Mnist:
+    return Mnist(stripes, stripes.take(0), source="mnist")
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[dict]:
+    """What `fit` was asked for; it gives back an untrained network."""
+
+    def fake(recipe, train, validation, *, seed, **options):
+        calls.append({"recipe": recipe, "train": train, "validation": validation, "seed": seed} | options)
+        return Trained(build_model(recipe.model), recipe, seed)
+
+    calls = []
+    monkeypatch.setattr(trials, "fit", fake)
+    return calls
 
 
 def test_changes_keep_the_type_of_each_field():
@@ -27,55 +43,65 @@ def test_changes_keep_the_type_of_each_field():
     assert change_recipe(changed, ["augmentation=none", "nesterov=false"]).augmentation is None
     assert change_recipe(SMALL, []) == SMALL
     assert change_recipe(SMALL, ["decay_every=5"]).decay_every == 5
+    assert change_recipe(SMALL, ["teacher=best"]).teacher == "best"
+    assert change_recipe(SMALL, ["focus=0.5", "channels_last=false"]).focus == 0.5
+    assert change_recipe(extend(ALL_RECIPES["compact"]), ["focus=0.5"]).model == "compact", "a published one"
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        "nobody=1",
-        "epochs=many",
-        "nesterov=1",
-        "optimiser=lion",
-        "model=none-1",
-        "epochs",
-        "epochs=0",
-        "epochs=none",
-        "augmentation=x",
-        "scaling=x",
-        "teacher=fast",
-        "betas=1",
+        *("nobody=1", "=1", "", "epochs", "CHOICES=1"),
+        *("epochs=many", "epochs=0", "epochs=-1", "epochs=none", "epochs=1.5", "batch_size=0", "decay_every=0"),
+        *("learning_rate=nan", "learning_rate=0", "learning_rate=inf", "momentum=1", "focus=0", "focus=nan"),
+        *("nesterov=1", "nesterov=True", "softmax_before_loss=yes"),
+        *("optimiser=lion", "augmentation=x", "scaling=x", "schedule=x", "precision=x", "teacher=fast", "teacher="),
+        *("model=none-1", "model=quick-8", "model=trimmed-1-2", "model=lenet5-3"),
+        *("betas=1", "betas=0.7,0.8,0.9", "betas=0.7,1", "betas=-0.1,0.9", "warm_up=7", "warm_up=1", "warm_up=nan"),
     ],
 )
 def test_changes_that_cannot_be_are_refused(change):
-    with pytest.raises(ValueError):
+    with pytest.raises(InputError) as caught:
         change_recipe(SMALL, [change])
+    assert "\n" not in str(caught.value)
 
 
-def test_a_trial_learns_from_some_images_and_looks_at_the_others_once(mnist, monkeypatch):
-    seen = []
-    fit = trials.fit
-    monkeypatch.setattr(
-        trials, "fit", lambda recipe, *splits, **options: seen.append(splits) or fit(recipe, *splits, **options)
-    )
-    looked = []
-    predict = trials.predict
-    monkeypatch.setattr(
-        trials, "predict", lambda model, split, **options: looked.append(split) or predict(model, split, **options)
-    )
+def test_no_looking_ahead_without_momentum():
+    with pytest.raises(InputError, match="momentum"):
+        change_recipe(SMALL, ["momentum=0", "nesterov=true"])
+    assert change_recipe(SMALL, ["momentum=0", "nesterov=true", "optimiser=muon"]).momentum == 0
+
+
+def test_a_trial_learns_from_some_images_and_looks_at_the_others_once(mnist, asked, monkeypatch):
+    looked, predict = [], Trained.predict
+    monkeypatch.setattr(Trained, "predict", lambda run, split: looked.append(split) or predict(run, split))
     result = run_trial(SMALL, mnist, seed=3, held_out=80)
-    images, labels = mnist.train_images, mnist.train_labels
-    train, validation = split_train_validation(images, labels, share=80 / len(labels))
-    ((learnt, watched),) = seen
-    assert watched is None and learnt.images.equal(train.images) and len(validation) == 80
-    assert len(looked) == 1 and looked[0].images.equal(validation.images)
+    train, validation = split_train_validation(mnist.train, share=80 / len(mnist.train))
+    (call,) = asked
+    assert call["validation"] is None and call["train"].images.equal(train.images) and len(call["train"]) == 320
+    assert call["recipe"] is SMALL and call["seed"] == 3 and not call["teachers"]
+    assert len(looked) == 1 and looked[0].images.equal(validation.images) and len(validation) == 80
     assert result["seed"] == 3 and result["held_out"] == 80
-    assert result["parameters"] == 44_426 and result["model"] == "lenet5"
-    assert result["validation_loss"] > 0 and result["seconds"] >= 0
+    assert result["parameters"] == 44_426 and dataclasses.asdict(SMALL).items() <= result.items()
+    assert 0 <= result["validation_accuracy"] < 1 and result["validation_loss"] > 0 and "seconds" in result
+
+
+def test_a_trial_of_a_student_trains_its_teachers_on_its_own_images(mnist, asked, tmp_path, monkeypatch):
+    monkeypatch.setitem(ALL_RECIPES, "best", SMALL)
+    student = dataclasses.replace(SMALL, teacher="best")
+    assert train_teachers(SMALL, mnist.train, tmp_path) == [] and not asked
+    run_trial(student, mnist, 7, held_out=80, unfinished=tmp_path)
+    *teachers, last = asked
+    assert [call["seed"] for call in teachers] == [0, 1, 2, 3] and last["seed"] == 7
+    assert all(call["recipe"] is SMALL and call["train"] is last["train"] for call in teachers)
+    assert [call["folder"] for call in teachers] == [tmp_path / f"best-{seed}-of-320" for seed in range(4)]
+    assert last["recipe"] is student and len(last["teachers"]) == 4
 
 
 def test_the_validation_images_of_the_course_judge_unless_told():
     labels = torch.arange(60_000) % 10
-    assert len(split_train_validation(labels, labels)[1]) == trials.HELD_OUT
+    digits = Split(torch.zeros(60_000, 1, 1, dtype=torch.uint8), labels)
+    assert len(split_train_validation(digits)[1]) == trials.HELD_OUT
 
 
 def test_rows_add_up_and_a_failed_one_leaves_the_table(tmp_path, monkeypatch):
@@ -90,16 +116,3 @@ def test_rows_add_up_and_a_failed_one_leaves_the_table(tmp_path, monkeypatch):
     with pytest.raises(OSError):
         add_trial({"validation_accuracy": 0.98, "seed": 2, "model": "a"}, path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
-
-
-def test_command(mnist, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(trials, "TABLE", tmp_path / "trials.csv")
-    monkeypatch.setattr(commands.data, "load_mnist", lambda: mnist)
-    monkeypatch.setitem(ALL_RECIPES, "quick", SMALL)
-    assert commands.main(["trial", "quick", "batch_size=64", "--seeds", "0", "1", "--held-out", "40"]) == 0
-    table = pd.read_csv(tmp_path / "trials.csv")
-    assert table["seed"].tolist() == [0, 1] and table["batch_size"].tolist() == [64, 64]
-    assert table["held_out"].tolist() == [40, 40]
-    assert "seed 1: " in capsys.readouterr().out
-    assert commands.main(["trial", "quick", "epochs=x"]) == 2 and "epochs" in capsys.readouterr().err
-    assert commands.main(["trial", "quick", "--held-out", "60000"]) == 2 and "50,000" in capsys.readouterr().err

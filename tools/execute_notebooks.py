@@ -5,6 +5,7 @@ python -m tools.execute_notebooks outputs [PART_OF_NAME ...]
 """
 
 import argparse
+import asyncio
 import os
 import sys
 import tempfile
@@ -102,13 +103,22 @@ def execute(path: Path, target: Path) -> str | None:
             on_cell_executed=lambda **_: bar.update(),
         )
         try:
-            client.execute()
+            asyncio.run(execute_with_clock(client, bar))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             report_failure(path, notebook, error)
             store(notebook, BUILD / path.name)
             return None
     store(notebook, target)
     return find_headline(notebook)
+
+
+async def execute_with_clock(client: NotebookClient, bar: tqdm) -> None:
+    """Run the cells and let the bar's clock tick once a second, also while one cell takes ten minutes."""
+    run = asyncio.ensure_future(client.async_execute())
+    while not run.done():
+        await asyncio.wait({run}, timeout=1)
+        bar.refresh()
+    await run
 
 
 def report_failure(path: Path, notebook: NotebookNode, error: Exception) -> None:

@@ -20,6 +20,8 @@ def read_bytes(path: Path, most: int) -> bytes:
     Raises:
         DataError: it cannot be read, is no whole archive, or holds more than `most` bytes.
     """
+    if not path.is_file():  # a pipe or a device would never end
+        raise DataError(path, "is no file" if path.exists() else "does not exist", "Name a file that you may read")
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"

@@ -165,23 +165,23 @@ def _load_folder(raw: Path, *, own: bool = False, download: bool = False) -> Mni
     for part, file in FILES.items():
         missing = not _find_copies(raw, file)
         try:
-            try:
-                content = _read_checked(raw, file)
-            except DataError:
-                if download:
-                    _download(file, raw)
-                content = _read_checked(raw, file)
-        except DataError:
-            if own and missing:
-                return None
-            raise
+            content = _read_checked(raw, file)
+        except DataError as error:
+            if not (download and _download(file, raw)):
+                if own and missing:
+                    return None
+                raise error
+            content = _read_checked(raw, file)
         parts[part] = parse_idx(content, file.name)
     train, test = (Split(parts[f"{half}_images"], parts[f"{half}_labels"].long()) for half in ("train", "test"))
     return Mnist(train, test, source="mnist")
 
 
-def _download(file: MnistFile, raw: Path) -> None:
+def _download(file: MnistFile, raw: Path) -> bool:
     """Fetch a file from the first mirror that gives it whole, under its final name only once it is checked.
+
+    Returns:
+        Whether one did.
 
     Raises:
         DataError: it cannot be written (disk full, folder read-only).
@@ -193,11 +193,12 @@ def _download(file: MnistFile, raw: Path) -> None:
                 _fetch(f"{mirror}{file.name}.gz", temporary)
                 _check_content(temporary, read_bytes(temporary, 2 * file.size), file)
                 (raw / file.name).unlink(missing_ok=True)
-            return
+            return True
         except (OSError, ValueError, http.client.HTTPException, DataError) as error:
             if getattr(error, "errno", None) in UNWRITABLE:
                 remedy = "Free 12 MB or allow writing there, or point MNIST_ROOT at a copy elsewhere"
                 raise DataError(raw, f"cannot be written ({error.strerror})", remedy) from error
+    return False
 
 
 def _fetch(url: str, path: Path) -> None:
