@@ -50,7 +50,9 @@ def _read_value(text: str, hint: type) -> object:
     if type(None) in kinds:
         return None if text == "none" else kinds[0](text)
     if kinds:
-        return tuple(kind(part) for kind, part in zip(kinds, text.split(","), strict=True))
+        if text.count(",") != len(kinds) - 1:
+            raise InputError(f"{text!r} is not {len(kinds)} values with commas between")
+        return tuple(kind(part) for kind, part in zip(kinds, text.split(",")))
     if hint is bool and text not in SWITCHES:
         raise InputError(f"{text!r} is neither true nor false")
     return SWITCHES[text] if hint is bool else hint(text)

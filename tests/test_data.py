@@ -3,7 +3,9 @@
 import errno
 import gzip
 import hashlib
+import os
 import struct
+from pathlib import Path
 
 import pytest
 import torch
@@ -260,6 +262,14 @@ def test_files_are_read_packed_or_not_up_to_a_limit(tmp_path, pack):
     assert read_bytes(tmp_path / "file", 100) == bytes(100)
     with pytest.raises(DataError, match="file: holds more than 99 bytes"):
         read_bytes(tmp_path / "file", 99)
+    with pytest.raises(DataError, match="none: does not exist"):
+        read_bytes(tmp_path / "none", 99)
+
+
+def test_only_files_are_read():
+    """A device or a pipe might never end."""
+    with pytest.raises(DataError, match="is no file"):
+        read_bytes(Path(os.devnull), 99)
 
 
 def test_the_data_set_is_what_it_says(mnist):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -44,12 +45,20 @@ def test_our_recipes_can_be_built_and_come_back_from_a_file(name):
     [
         *[("optimiser", "lion"), ("schedule", "cosine"), ("precision", "half"), ("decay_unit", "epochs")],
         *[("focus", value) for value in (0, -0.5, 1.1, math.nan)],
+        *[("warm_up", value) for value in (1.0, -0.1, math.nan)],
+        *[("betas", value) for value in ((0.9, 1.0), (-0.1, 0.9), (0.9,), (0.9, math.nan))],
         *[("epochs", 0), ("learning_rate", math.inf), ("augmentation", "blur"), ("model", "trimmed-x")],
     ],
 )
 def test_a_value_that_cannot_be_is_refused_and_repeated(field, value):
-    with pytest.raises(ValueError, match=f"{value!r}"):
+    with pytest.raises(ValueError, match=re.escape(repr(value))):
         dataclasses.replace(QUICK, **{field: value})
+
+
+def test_looking_ahead_needs_a_momentum():
+    with pytest.raises(ValueError, match="nesterov needs a momentum"):
+        dataclasses.replace(QUICK, nesterov=True, momentum=0.0)
+    dataclasses.replace(QUICK, nesterov=True, momentum=0.0, optimiser="adam")
 
 
 @pytest.mark.parametrize("augmentation", [None, "crop_and_rotate"])

@@ -34,7 +34,14 @@ def test_the_network_for_one_epoch_is_that_of_its_source():
 @pytest.mark.parametrize(
     "name",
     [
-        *("trimmed", "trimmed-1-2-3", "trimmed-0-1-1-1", "trimmed-1-1-1-x", "trimmed-1-2-3-4-5-6", "trimmed-1-1-1-9999"),
+        *(
+            "trimmed",
+            "trimmed-1-2-3",
+            "trimmed-0-1-1-1",
+            "trimmed-1-1-1-x",
+            "trimmed-1-2-3-4-5-6",
+            "trimmed-1-1-1-9999",
+        ),
         *("paired-1-2-3-4", "paired-1-2-3-4-5-6-7", "early_pool-1-2-3", "separable-1-2-3-4-5", "slow-1-2-3-4"),
     ],
 )

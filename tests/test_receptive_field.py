@@ -34,7 +34,7 @@ PUBLISHED = {"A": 150, "B": 156, "D": 212, "E": 268}
 @pytest.mark.parametrize("kind", PUBLISHED)
 def test_published_networks(kind, batch_norm):
     network = vgg.make_layers(vgg.cfgs[kind], batch_norm)
-    assert receptive_field_table(network, (3, 224, 224)).receptive_field.iloc[-1] == PUBLISHED[kind]
+    assert receptive_field_table(network, (3, 32, 32)).receptive_field.iloc[-1] == PUBLISHED[kind]
 
 
 def test_whole_published_network_with_its_classifier():
@@ -199,7 +199,7 @@ class Undecided(nn.Module):
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "squeezenet1_0", "mobilenet_v2", "shufflenet_v2_x0_5"])
 def test_published_branching_networks_are_refused(name):
     with pytest.raises(ValueError, match="not a chain|no receptive field is known"):
-        receptive_field_table(getattr(torchvision.models, name)(weights=None), (3, 224, 224))
+        receptive_field_table(getattr(torchvision.models, name)(weights=None), (3, 64, 64))
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_products_are_of_the_precision_of_the_weights_and_channels_lie_side_by_s
 @pytest.mark.parametrize("kinds", [[Recipe], [Recipe, LabRecipe]])
 @pytest.mark.parametrize("name", FACTS)
 def test_recipes_come_back_from_a_file_whether_the_lab_is_known_or_not(name, kinds, monkeypatch):
-    assert KINDS == [Recipe, LabRecipe]
+    assert [Recipe, LabRecipe] == KINDS
     monkeypatch.setattr("helpers.recipes.KINDS", kinds)
     recipe = read_recipe(json.loads(json.dumps(dataclasses.asdict(RECIPES[name]))))
     assert type(recipe) is Recipe and recipe == RECIPES[name]
