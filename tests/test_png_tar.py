@@ -116,6 +116,14 @@ def test_no_cut_and_no_flipped_bit_loses_a_digit(archive, tmp_path, packed):
         assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
 
 
+@pytest.mark.parametrize("blocks", [0, 2, 4, 6, 8, 9])
+def test_an_archive_that_ends_between_two_members_is_cut_off(archive, tmp_path, blocks):
+    archive.write_bytes(archive.read_bytes()[: 512 * blocks])
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        unpack_tar(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def unpacked(tmp_path, content: bytes) -> list:
     """The files of an archive with that content."""
     (tmp_path / "some.tar").write_bytes(content)
