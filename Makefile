@@ -17,7 +17,7 @@ lab: $(READY)  ## open the course in JupyterLab, on copies of the notebooks in m
 	$(BIN)/python -m tools.copy_notebooks
 	$(BIN)/python -m jupyterlab my/01_data_exploration.ipynb --ServerApp.root_dir=. $(AS_ROOT)
 
-test: $(READY)  ## lint, unit tests, every notebook in fast mode (about 4 minutes)
+test: $(READY)  ## lint, unit tests, every notebook in fast mode (about 5 minutes)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m pytest
 	$(BIN)/python -m tools.check_notebooks
