@@ -12,9 +12,10 @@ checkpoints      trained networks in files; a run taken up where it stopped
 evaluation       intervals, paired tests, calibration, worst errors
 plotting         one function per figure
 notebook         the top of each page: where things are, full or fast
-device           where to compute
+device           where to compute, and with how many threads
 progress         bars
-files, errors    files written whole or not at all, and what to say when something cannot be used
+files, errors    files written whole or not at all, by one process; what to say when something cannot be used
+commands         `python -m helpers`; no page needs it
 
 What made the course's records and its own fast and small networks is in `lab`, which this package never imports.
 """

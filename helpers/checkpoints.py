@@ -1,6 +1,11 @@
 """Files that hold a trained network: written whole or not at all, read without trusting them."""
 
+import contextlib
 import dataclasses
+import hashlib
+import os
+import pickle
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -9,12 +14,15 @@ import torch
 
 from helpers.data import Split
 from helpers.errors import CheckpointError, Interrupted
-from helpers.files import replace_file
+from helpers.files import hold, replace_file
 from helpers.models import build_model
 from helpers.recipes import read_recipe
 from helpers.trained import Trained
 
+AGAIN = "Name another file, or train again"
 ANEW = "Delete it to start anew, or name another folder"
+WRAPPERS = r"^(_orig_mod\.|module\.)+"  # of torch.compile and DataParallel
+PUBLISHED = "SHA256SUMS"  # of the checkpoints beside it, as `sha256sum` writes and checks it
 
 
 def write_checkpoint(path: Path | str, content: dict) -> None:
@@ -37,22 +45,40 @@ def read_checkpoint(path: Path | str) -> dict:
     """A dictionary that `write_checkpoint` saved; nothing in the file is executed.
 
     Raises:
-        CheckpointError: no such file, or not a checkpoint.
+        CheckpointError: no such file, not a checkpoint, or not the one whose hash was published beside it.
     """
+    path = Path(path)
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise CheckpointError(path, "is no file", "Name a checkpoint")
+    published = read_published(path.parent).get(path.name)
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch itself does not look at the checksums
-        content = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+        if published and published != hashlib.sha256(path.read_bytes()).hexdigest():
+            raise CheckpointError(path, f"is not the file whose hash is in {PUBLISHED}", "Get the published one again")
+        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
+            if damaged := archive.testzip():
+                raise CheckpointError(path, f"is damaged (checksum of {damaged})", AGAIN)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except FileNotFoundError as error:
         raise CheckpointError(path, "does not exist", "Train first, or name another file") from error
+    except pickle.UnpicklingError as error:  # torch's own message says how to load it all the same
+        problem = "holds more than tensors and plain values, so it may run code of its own"
+        raise CheckpointError(path, problem, "Do not load it, and get it from someone whom you trust") from error
     except Exception as error:  # damaged bytes make torch raise nearly any type
         summary = str(error).partition("\n")[0]
-        raise CheckpointError(path, f"is not a readable checkpoint ({summary})", "Delete it and train again") from error
-    if damaged:
-        raise CheckpointError(path, f"is damaged (checksum of {damaged})", "Delete it and train again")
+        raise CheckpointError(path, f"is not a readable checkpoint ({summary})", AGAIN) from error
     if not isinstance(content, dict):
         raise CheckpointError(path, f"holds a {type(content).__name__}, not a checkpoint", "Name another file")
     return content
+
+
+def read_published(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each checkpoint of a folder that has a list of them, by file name."""
+    if not (folder / PUBLISHED).is_file():
+        return {}
+    lines = (folder / PUBLISHED).read_text(encoding="utf-8").splitlines()
+    return {name: digest for digest, name in (line.split() for line in lines)}
 
 
 def load_trained(path: Path | str) -> Trained:
@@ -65,10 +91,12 @@ def load_trained(path: Path | str) -> Trained:
     try:
         recipe = read_recipe(content["recipe"])
         trained = Trained(build_model(recipe.model), recipe, content["seed"], content["history"])
-        trained.network.load_state_dict(content["model"])
+        weights = {re.sub(WRAPPERS, "", name): value for name, value in content["model"].items()}
+        trained.network.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         remedy = "Name a checkpoint that this course's training wrote"
-        raise CheckpointError(path, f"does not hold a network of this course ({error})", remedy) from error
+        cause = " ".join(str(error).split())[:200]  # of keys that do not fit, torch lists them all
+        raise CheckpointError(path, f"does not hold a network of this course ({cause})", remedy) from error
     trained.network.eval()
     return trained
 
@@ -105,33 +133,43 @@ class RunFolder:
 
     def __init__(self, folder: Path | str | None, trained: Trained, train: Split, **parts):
         self.folder, self.trained, self.parts = folder and Path(folder), trained, parts
-        self.data, self.epochs = folder and _describe_data(train), trained.recipe.epochs
+        self.data, self.threads, self.done = folder and _describe_data(train), torch.get_num_threads(), 0
+        self.held = hold(self.folder / "run") if folder else contextlib.nullcontext()
 
     def __enter__(self) -> "RunFolder":
-        """Take up the run that the folder holds, if there is one.
+        """Keep the folder for this run, and take up what it holds of it.
 
         Raises:
-            CheckpointError: it is damaged, or of another recipe, seed or training set.
+            FileError: another process has it, or nothing can be written there.
+            CheckpointError: its checkpoint is damaged, or of another recipe, seed or training set.
         """
-        if self.folder and (self.folder / "last.pt").exists():
-            self._resume(self.folder / "last.pt")
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(self.held)
+            if self.folder and (self.folder / "last.pt").exists():
+                self._resume(self.folder / "last.pt")
+            opened.pop_all()
         return self
 
-    def __exit__(self, kind: type | None, *_) -> None:
+    def __exit__(self, kind: type | None, *others) -> None:
+        self.held.__exit__(kind, *others)
+        torch.set_num_threads(self.threads)
         if kind is KeyboardInterrupt:
             where = f"saved in {self.folder}; run this again to go on from there" if self.folder else "done, none saved"
-            raise Interrupted(f"interrupted: {len(self.trained.history)} of {self.epochs} epochs are {where}") from None
+            raise Interrupted(f"interrupted: {self.done} of {self.trained.recipe.epochs} epochs are {where}") from None
 
     def save(self) -> None:
         """Write `last.pt`, and `best.pt` where this epoch is the best so far."""
+        history = self.trained.history
         if self.folder is None:
+            self.done = len(history)
             return
-        content, history = _describe(self.trained) | {"data": self.data}, self.trained.history
+        content = _describe(self.trained) | {"data": self.data, "threads": torch.get_num_threads()}
         accuracies = [row["validation_accuracy"] for row in history if "validation_accuracy" in row]
         if accuracies and accuracies.index(max(accuracies)) == len(history) - 1:
             write_checkpoint(self.folder / "best.pt", content)
         states = {name: part.state_dict() for name, part in self.parts.items()}
         write_checkpoint(self.folder / "last.pt", content | {"parts": states})
+        self.done = len(history)
 
     def _resume(self, path: Path) -> None:
         content, trained = read_checkpoint(path), self.trained
@@ -145,6 +183,9 @@ class RunFolder:
             for name, part in self.parts.items():
                 part.load_state_dict(content["parts"][name])
             trained.history.extend(content["history"])
+            self.done = len(trained.history)
+            if not os.environ.get("OMP_NUM_THREADS"):  # other numbers of threads add up in another order
+                torch.set_num_threads(content.get("threads", self.threads))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(path, f"does not fit this run ({error})", ANEW) from error
 

@@ -20,7 +20,7 @@ class FileError(CourseError):
 
     def __init__(self, path: Path | str, problem: str, remedy: str):
         super().__init__(f"{path}: {problem}. {remedy}.")
-        self.path = Path(path)
+        self.path, self.problem = Path(path), problem
 
 
 class DataError(FileError):

@@ -1,9 +1,17 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and by one process at a time."""
 
 import contextlib
 import os
+import platform
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import filelock
+
+from helpers.errors import FileError
+
+HOME = Path(__file__).resolve().parents[1]
 
 
 @contextlib.contextmanager
@@ -19,3 +27,33 @@ def replace_file(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def hold(path: Path, seconds: float = 0) -> Iterator[None]:
+    """Keep a file or folder for this process until the block ends; the lock goes with the process, however it ends.
+
+    Args:
+        path: what is to be read and written undisturbed. Beside it, two small hidden files say who has it.
+        seconds: to wait for another process.
+
+    Raises:
+        FileError: another process has it, or none can have it, as nothing can be written there.
+    """
+    holder = path.with_name(f".{path.name}.holder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
+        lock.acquire(timeout=seconds)
+        holder.write_text(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%d %B, %H:%M')}")
+    except filelock.Timeout as error:
+        who = holder.read_text() if holder.exists() else "another process"
+        raise FileError(path, f"is in use by {who}", "Wait until that has ended, or stop it") from error
+    except (OSError, NotImplementedError) as error:
+        raise FileError(path, f"cannot be written ({error})", "Name another folder, or allow writing there") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            holder.unlink()
+        lock.release()

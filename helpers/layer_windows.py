@@ -56,8 +56,7 @@ def list_windows(model: nn.Module, input_shape: tuple[int, ...]) -> list[Window]
     """The windows of a network's layers in execution order, from one pass over an empty image."""
     if len(input_shape) != 3:
         raise InputError(f"input_shape must be (channels, height, width), not {input_shape}")
-    model = nn.Sequential(model) if isinstance(model, KNOWN) else model
-    model = copy.deepcopy(model).cpu().float().eval()
+    model = _copy(model)
     try:
         traced = fx.GraphModule(model, _Tracer().trace(model))
     except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
@@ -71,10 +70,22 @@ def list_windows(model: nn.Module, input_shape: tuple[int, ...]) -> list[Window]
         raise InputError(f"{type(model).__name__} does not take one image of shape {input_shape}: {cause}") from error
     values = {node: value for node, value in made.env.items() if node.op not in ("get_attr", "output")}
     shapes = {node: value.shape for node, value in values.items() if isinstance(value, torch.Tensor)}
-    windows = list(_follow_chain(traced, shapes))
+    windows = list(_follow_chain(traced, values, shapes))
     if not windows:
         raise InputError(f"{type(model).__name__} has no layers")
     return windows
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """A network on the CPU in eval mode, taken out of what it was wrapped in, that may be run without a trace."""
+    if isinstance(model, torch.jit.ScriptModule):
+        raise InputError(f"{model.original_name} is compiled by torch.jit: give the network that it was made from")
+    model = getattr(model, "_orig_mod", model)  # of torch.compile
+    model = model.module if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)) else model
+    try:
+        return copy.deepcopy(nn.Sequential(model) if isinstance(model, KNOWN) else model).cpu().float().eval()
+    except RuntimeError as error:
+        raise InputError(f"{type(model).__name__} keeps tensors of a run, so it has no copy: make it anew") from error
 
 
 def on_each_axis(function, *pairs) -> tuple:
@@ -90,14 +101,14 @@ class _Tracer(fx.Tracer):
         return inherited or isinstance(module, _DropoutNd) or super().is_leaf_module(module, qualified_name)
 
 
-def _follow_chain(traced: fx.GraphModule, shapes: dict[fx.Node, torch.Size]) -> Iterator[Window]:
-    """A window per layer; ValueError where a tensor is used twice or a layer takes two."""
+def _follow_chain(traced: fx.GraphModule, values: dict, shapes: dict[fx.Node, torch.Size]) -> Iterator[Window]:
+    """A window per layer, from all values of a run and the tensors' shapes; InputError where the chain branches."""
     nodes = list(shapes)
     calls, map_size = Counter(), _map_size(shapes[nodes[0]])
     for before, node in zip(nodes, nodes[1:]):
         if [other for other in node.all_input_nodes if other in shapes] != [before]:
             raise InputError(f"not a chain: the network branches or joins at {node.name!r}: no one table holds")
-        layer = traced.get_submodule(node.target) if node.op == "call_module" else _as_layer(node)
+        layer = traced.get_submodule(node.target) if node.op == "call_module" else _as_layer(node, values)
         name = str(node.target) if node.op == "call_module" else node.name
         calls[name] += 1
         name = name if calls[name] == 1 else f"{name}#{calls[name]}"
@@ -114,14 +125,14 @@ def _map_size(shape: torch.Size) -> Pair:
     return (shape[2], shape[3]) if len(shape) == 4 else (1, 1)
 
 
-def _as_layer(node: fx.Node) -> nn.Module:
+def _as_layer(node: fx.Node, values: dict) -> nn.Module:
     """The layer that does the same as a function or a tensor method called in the forward pass."""
     name = node.target if node.op == "call_method" else getattr(node.target, "__name__", str(node.target))
     if name in POINTWISE_NAMES:
         return nn.Identity()
     if name in LAYER_NAMES:
-        options = {key: value for key, value in node.kwargs.items() if key in LAYER_OPTIONS}
-        return LAYER_NAMES[name](*node.args[1:5], **options)
+        given, options = fx.node.map_arg((node.args[1:5], dict(node.kwargs)), values.get)  # sizes may be computed
+        return LAYER_NAMES[name](*given, **{key: value for key, value in options.items() if key in LAYER_OPTIONS})
     if name == "mean":
         axes = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
         if isinstance(axes, (tuple, list)) and {axis % 4 for axis in axes} == {2, 3}:

@@ -1,6 +1,8 @@
 """The networks of the course: each as short as its description, each returning logits (n, 10)."""
 
+import contextlib
 import copy
+import io
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -138,7 +140,7 @@ def find_builder(name: str) -> Callable[[], nn.Module]:
     Raises:
         InputError: no network has that name.
     """
-    kind, *numbers = name.split("-")
+    kind, *numbers = str(name).split("-")
     if kind not in MODELS or not all(number.isdecimal() and 0 < int(number) <= 4_096 for number in numbers):
         hint = "those of the lab are known once `lab` is imported"
         raise InputError(f"no network is called {name!r}; there are {', '.join(MODELS)} ({hint})")
@@ -155,6 +157,23 @@ def build_model(name: str) -> nn.Module:
         return find_builder(name)()
     except TypeError as error:
         raise InputError(f"{name!r} has numbers that {name.partition('-')[0]} does not take") from error
+
+
+def check_logits(model: nn.Module, images: torch.Tensor, *, training: bool = False) -> None:
+    """Refuse images (n, 1, h, w) of which a network, in train or eval mode, does not make ten logits each.
+
+    Raises:
+        InputError: it cannot take them, or makes something else of them.
+    """
+    what = f"{len(images)} images of {images.shape[2]} × {images.shape[3]} pixels"
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            shape = tuple(copy.deepcopy(model).cpu().train(training)(images).shape)
+    except (RuntimeError, ValueError) as error:
+        cause = str(error).partition("\n")[0]
+        raise InputError(f"the network cannot take a batch of {what}: {cause}") from error
+    if shape != (len(images), 10):
+        raise InputError(f"of {what} the network makes {shape}, not ten logits each")
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -181,5 +200,10 @@ def print_summary(model: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)) 
     """
     import torchsummary  # only here, so that the course does without it elsewhere
 
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(io.StringIO()) as printed:
         torchsummary.summary(copy.deepcopy(model).cpu().eval(), input_shape, device="cpu")
+    print(printed.getvalue(), end="")
+    counted, held = re.search(r"Trainable params: ([\d,]+)", printed.getvalue())[1], f"{count_parameters(model):,}"
+    if counted != held:
+        print(f"torchsummary counts {counted} trainable parameters where the network holds {held}: it counts a layer")
+        print("once for each call, and no parameter outside of a layer.")

@@ -12,10 +12,10 @@ import torch
 import torchvision
 
 from helpers.data import Split
-from helpers.device import device
+from helpers.device import choose_threads, device
+from helpers.files import HOME
 from helpers.plotting import set_style
 
-HOME = Path(__file__).resolve().parents[1]
 FAST = os.environ.get("COURSE_FAST", "").lower() in ("1", "true", "yes", "on")
 # Only `make outputs` publishes; any other run leaves what the project comes with as it is.
 PUBLISHED = os.environ.get("COURSE_PUBLISH") == "1"
@@ -33,7 +33,7 @@ def start(seed: int = 0) -> None:
     torch.manual_seed(seed)
     mode = "fast mode: training is cut short" if FAST else "full mode"
     print(f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}")
-    print(f"{device()}, {torch.get_num_threads()} threads, {mode}")
+    print(f"{device()}, {mode}; {choose_threads()}")
 
 
 def shorten(split: Split) -> Split:
@@ -57,7 +57,13 @@ def find_run_folder(name: str, source: str) -> Path:
 
 
 def save_figure(name: str) -> None:
-    """Save the current figure as a PNG under `RESULTS`: in `images/` when publishing, else in `build/images/`."""
+    """Save the current figure as a PNG under `RESULTS`: in `images/` when publishing, else in `build/images/`.
+
+    Where nothing can be written, it says so: the page shows the figure all the same.
+    """
     path = RESULTS / "images" / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plt.savefig(path, metadata={"Software": None})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plt.savefig(path, metadata={"Software": None})
+    except OSError as error:
+        print(f"the figure is not saved: {path} cannot be written ({error.strerror})")

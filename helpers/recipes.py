@@ -77,7 +77,7 @@ class Recipe:
         find_builder(self.model)
         for name, known in self.CHOICES.items():
             value = getattr(self, name)
-            if value not in known and not (name == "augmentation" and value is None):
+            if value not in tuple(known) and not (name == "augmentation" and value is None):
                 raise InputError(f"{name} must be one of {', '.join(map(str, known))}, not {value!r}")
 
     @property

@@ -10,6 +10,7 @@ from torch import nn
 from helpers.data import Augmentation, Batches, Split
 from helpers.device import device as pick_device
 from helpers.errors import InputError
+from helpers.models import check_logits
 from helpers.recipes import Recipe
 
 BATCH_SIZE = 1_000
@@ -105,6 +106,7 @@ class Trained:
         """
         network, home, training = self.network, next(self.network.parameters()).device, self.network.training
         device = torch.device(device or pick_device())
+        check_logits(network, torch.zeros(1, 1, *split.images.shape[1:]))
         batches = Batches(split, BATCH_SIZE, device, scaling=self.recipe.scaling)
         try:
             network.to(device).eval()

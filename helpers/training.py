@@ -14,7 +14,7 @@ from helpers.checkpoints import RunFolder
 from helpers.data import Batches, Split
 from helpers.device import device as pick_device
 from helpers.errors import InputError, TrainingError
-from helpers.models import build_model
+from helpers.models import build_model, check_logits
 from helpers.progress import TrainingBar
 from helpers.recipes import Recipe
 from helpers.trained import BATCH_SIZE, Trained
@@ -100,13 +100,16 @@ def fit(
 
     Raises:
         TrainingError: the loss is not a number any more.
+        FileError: another process trains in the folder, or nothing can be written there.
         CheckpointError: the folder's checkpoint is damaged, or of another recipe, seed or training set.
-        InputError: the recipe needs tricks that are not handed in.
+        InputError: these images cannot be learnt from, or the recipe needs tricks that are not handed in.
         Interrupted: stopped from the keyboard; says what is saved.
     """
     device, seed = torch.device(device or pick_device()), check_seed(seed)
     torch.manual_seed(seed)
-    network = build_model(recipe.model).to(device, memory_format=recipe.layout(device))
+    network = build_model(recipe.model)
+    check_splits(network, recipe, train, validation)
+    network.to(device, memory_format=recipe.layout(device))
     optimiser = recipe.make_optimiser(network.parameters())
     scheduler = recipe.make_scheduler(optimiser, len(train))
     trained, run = Trained(network, recipe, seed), tricks(recipe, len(train), device)
@@ -155,6 +158,20 @@ def evaluate(network: nn.Module, batches: Batches, recipe: Recipe) -> tuple[floa
         average.add(recipe.compute_loss(logits, labels), logits, labels)
     network.train(training)
     return average.result()
+
+
+def check_splits(network: nn.Module, recipe: Recipe, train: Split, validation: Split | None) -> None:
+    """Refuse images that a network cannot learn from by a recipe, or cannot be measured on.
+
+    Raises:
+        InputError: there are none, they have no labels or another size than the network takes, or the last batch is
+            too small for its batch norm.
+    """
+    if any(split.labels is None or len(split) == 0 for split in (train, train if validation is None else validation)):
+        raise InputError("training needs images, one at least, and their labels")
+    smallest = len(train) % recipe.batch_size or recipe.batch_size
+    check_logits(network, torch.zeros(min(smallest, 2), 1, *train.images.shape[1:]), training=True)
+    check_logits(network, torch.zeros(1, 1, *(validation or train).images.shape[1:]))
 
 
 def check_seed(seed: int) -> int:

@@ -7,6 +7,7 @@ records, reproduction, trials     runs and what they measured, kept in data/
 comparison, benchmark, plotting   published against measured, and how long things take
 results_table                     the README's table
 text_files                        written whole or not at all
+commands                          `python -m lab`
 """
 
 from lab import augmentation, networks, recipes  # noqa: F401  known to `helpers` once they are imported

@@ -4,7 +4,6 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pandas as pd
 import torch
@@ -16,6 +15,7 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 from helpers.data import MEAN, STD, Mnist, Split
+from helpers.files import HOME
 from helpers.models import build_model
 from helpers.recipes import Recipe
 from lab.augmentation import AFFINE_STRENGTHS
@@ -23,7 +23,7 @@ from lab.recipes import ALL_RECIPES
 from lab.records import describe_device, list_versions
 from lab.training import fit
 
-RECORD = Path(__file__).resolve().parents[1] / "data" / "benchmark.json"
+RECORD = HOME / "data" / "benchmark.json"
 
 
 def _move_one_image(s: float) -> v2.RandomAffine:

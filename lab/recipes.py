@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -57,12 +58,12 @@ class LabRecipe(Recipe):
     def __post_init__(self):
         super().__post_init__()
         object.__setattr__(self, "betas", tuple(self.betas))  # JSON gives back lists
-        if not 0 < self.focus <= 1:
-            raise InputError(f"focus must be above 0 and at most 1, not {self.focus}")
+        if not isinstance(self.focus, numbers.Real) or not 0 < self.focus <= 1:
+            raise InputError(f"focus must be above 0 and at most 1, not {self.focus!r}")
         if self.fading and self.augmentation not in AFFINE_STRENGTHS:
             raise InputError(f"only an affine augmentation can fade, not {self.augmentation!r}")
-        if not 0 <= self.warm_up < 1:
-            raise InputError(f"warm_up must be from 0 and below 1, not {self.warm_up}")
+        if not isinstance(self.warm_up, numbers.Real) or not 0 <= self.warm_up < 1:
+            raise InputError(f"warm_up must be from 0 and below 1, not {self.warm_up!r}")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas must be two numbers from 0 and below 1, not {self.betas}")
         if self.optimiser == "sgd" and self.nesterov and self.momentum == 0:

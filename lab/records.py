@@ -12,13 +12,14 @@ import pandas as pd
 import torch
 
 from helpers.errors import FileError
+from helpers.files import HOME
 from helpers.models import build_model, count_parameters
 from helpers.recipes import Recipe
 from helpers.trained import Predictions, Trained
 from lab.recipes import ALL_RECIPES
 from lab.text_files import replace_text
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "results"
+FOLDER = HOME / "data" / "results"
 IMAGES = 60_000  # to learn from, where none is held out
 
 

@@ -9,15 +9,17 @@ from torch import nn
 
 from helpers.checkpoints import load_trained, save_trained
 from helpers.data import Mnist
-from helpers.errors import CourseError
+from helpers.errors import CheckpointError, CourseError
+from helpers.files import HOME, hold
 from helpers.recipes import Recipe
 from lab import records
 from lab.recipes import ALL_RECIPES, OURS, extend
 from lab.records import Record, RecordError, find_path, make_record, read_record, read_records, write_record
+from lab.text_files import publish_hashes
 from lab.training import fit
 
-UNFINISHED = Path(__file__).resolve().parents[1] / "build" / "runs"
-NETWORKS = Path(__file__).resolve().parents[1] / "data" / "checkpoints"
+UNFINISHED = HOME / "build" / "runs"
+NETWORKS = HOME / "data" / "checkpoints"
 KEPT = ("best",)
 # How often each recipe is repeated, if not five times: less often where a run takes a quarter of an hour or more.
 REPETITIONS = {"five_conv": 3, "compact": 3, "mlp": 10}
@@ -64,9 +66,9 @@ def reproduce(
 ) -> Record:
     """Train a recipe on all training images, test it at its last epoch, and record that.
 
-    An interrupted run goes on from its last finished epoch. The published projects held no images out, so their
-    history looks at the test images, as it did there; nothing is chosen by it. The course's own recipes, which were
-    chosen on validation, look at the test images once, at the end.
+    An interrupted run goes on from its last finished epoch; one that another process has recorded since is read. The
+    published projects held no images out, so their history looks at the test images, as it did there; nothing is
+    chosen by it. The course's own recipes, which were chosen on validation, look at the test images once, at the end.
 
     Args:
         name: of a recipe.
@@ -77,20 +79,25 @@ def reproduce(
         networks: keeps the trained networks of the recipes in `KEPT`.
 
     Raises:
+        FileError: another process is at this run.
         CheckpointError: its checkpoint is damaged, of another run, or cannot be written; or a teacher is missing.
         TrainingError: the loss is not a number any more.
         RecordError: the record cannot be written.
     """
-    checkpoints = unfinished / f"{name}-{seed}"
-    recipe, looked_at = ALL_RECIPES[name], None if name in OURS else mnist.test
-    teachers = load_teachers(recipe, networks)
-    run = fit(recipe, mnist.train, looked_at, seed=seed, folder=checkpoints, teachers=teachers)
-    record = make_record(name, run, run.predict(mnist.test), len(mnist.train), held_out="test")
-    if name in KEPT:
-        save_trained(networks / f"{name}-{seed}.pt", run, precision=torch.float16)
-    write_record(record, folder)
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    return record
+    checkpoints, path = unfinished / f"{name}-{seed}", find_path(name, seed, folder)
+    with hold(unfinished / path.name):
+        if path.exists():
+            return read_record(path)
+        recipe, looked_at = ALL_RECIPES[name], None if name in OURS else mnist.test
+        teachers = load_teachers(recipe, networks)
+        run = fit(recipe, mnist.train, looked_at, seed=seed, folder=checkpoints, teachers=teachers)
+        record = make_record(name, run, run.predict(mnist.test), len(mnist.train), held_out="test")
+        if name in KEPT:
+            save_trained(networks / f"{name}-{seed}.pt", run, precision=torch.float16)
+            publish_hashes(networks)
+        write_record(record, folder)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        return record
 
 
 def load_teachers(recipe: Recipe, networks: Path = NETWORKS) -> list[nn.Module]:
@@ -99,10 +106,16 @@ def load_teachers(recipe: Recipe, networks: Path = NETWORKS) -> list[nn.Module]:
     They have learnt from all training images, so no image that is held out of those tells how good a student is.
 
     Raises:
-        CheckpointError: one of them is missing or damaged.
+        CheckpointError: one of them is missing, damaged, or of another run than its name says.
     """
-    teacher = extend(recipe).teacher
-    return [load_trained(networks / f"{teacher}-{seed}.pt").network for seed in SEEDS[teacher]] if teacher else []
+    teacher, found = extend(recipe).teacher, []
+    for seed in SEEDS[teacher] if teacher else ():
+        path = networks / f"{teacher}-{seed}.pt"
+        trained = load_trained(path)
+        if (extend(trained.recipe), trained.seed) != (extend(ALL_RECIPES[teacher]), seed):
+            raise CheckpointError(path, f"is not {teacher} trained with seed {seed}", "Get the published file again")
+        found.append(trained.network)
+    return found
 
 
 def reproduce_all(

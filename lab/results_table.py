@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from helpers.files import HOME
 from lab import records
 from lab.comparison import PUBLISHED, summarise, tabulate_costs
 from lab.recipes import OURS
 from lab.records import RecordError, read_records
 from lab.text_files import replace_text
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+README = HOME / "README.md"
 BEGIN, END = "<!-- results: written by `make results` -->\n", "<!-- end of results -->\n"
 HEAD = """\
 | | Network | Parameters | Published | Measured: mean ± sd (runs) | 95 % interval of the mean | Training |

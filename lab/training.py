@@ -26,7 +26,7 @@ def fit(
         options: as for `helpers.training.fit`.
 
     Raises:
-        ValueError: the recipe has a teacher and no networks are there to teach, or the other way round.
+        InputError: the recipe has a teacher and no networks are there to teach, or the other way round.
     """
     if teachers or extend(recipe).needs_tricks:
         options["tricks"] = partial(Tricks, teachers=teachers)

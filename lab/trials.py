@@ -1,6 +1,8 @@
 """How the course's own recipes were chosen: trainings judged on images held out of them, a row of a table each."""
 
+import csv
 import dataclasses
+import io
 import time
 import typing
 from pathlib import Path
@@ -9,7 +11,8 @@ import pandas as pd
 from torch import nn
 
 from helpers.data import VALIDATION_SHARE, Mnist, Split, split_train_validation
-from helpers.errors import InputError
+from helpers.errors import FileError, InputError
+from helpers.files import HOME, hold
 from helpers.models import build_model, count_parameters
 from lab.recipes import ALL_RECIPES, LabRecipe
 from lab.reproduction import KEPT, UNFINISHED
@@ -17,7 +20,8 @@ from lab.text_files import replace_text
 from lab.training import fit
 
 HELD_OUT = round(60_000 * VALIDATION_SHARE)
-TABLE = Path(__file__).resolve().parents[1] / "data" / "trials.csv"
+TABLE = HOME / "data" / "trials.csv"
+LOCK_SECONDS = 60  # writing takes a moment
 TEACHERS = 4  # of a trial, which trains them itself
 SWITCHES = {"true": True, "false": False}
 
@@ -104,12 +108,37 @@ def train_teachers(recipe: LabRecipe, train: Split, unfinished: Path) -> list[nn
     return [fit(teacher, train, None, seed=seed, folder=folder).network for seed, folder in enumerate(folders)]
 
 
-def add_trial(trial: dict, path: Path) -> None:
-    """Add a row to the table, by the names of its columns; it is written anew under another name first.
+def read_trials(path: Path) -> pd.DataFrame:
+    """The table of all trials; an empty one where there is no file yet.
 
     Raises:
-        OSError: the table cannot be written; it stays as it was.
+        FileError: it cannot be read, or has a row that no trial has written.
     """
-    row = pd.DataFrame([trial])
-    table = pd.concat([pd.read_csv(path), row]) if path.exists() else row
-    replace_text(path, table.to_csv(index=False, lineterminator="\n"))
+    if not path.exists():
+        return pd.DataFrame()
+    remedy = "Mend it, or put the last good one in its place: git checkout data/trials.csv"
+    try:
+        text = path.read_text(encoding="utf-8")
+        names, *rows = csv.reader(io.StringIO(text), strict=True)
+        for number, row in enumerate(rows, start=2):
+            if len(row) != len(names) or not 0 <= float(row[0]) <= 1:
+                raise FileError(path, f"row {number} is no trial: {','.join(row)[:60]!r}", remedy)
+        if names[0] != "validation_accuracy":
+            raise FileError(path, f"begins with {names[0]!r}, not with validation_accuracy", remedy)
+        return pd.read_csv(io.StringIO(text))
+    except (OSError, ValueError, csv.Error) as error:
+        raise FileError(path, f"is not a readable table of trials ({error})", remedy) from error
+
+
+def add_trial(trial: dict, path: Path) -> None:
+    """Add a row to the table, by the names of its columns, while no other process does.
+
+    Raises:
+        FileError: it cannot be read or written, or another process does not let it go; it stays as it was.
+    """
+    with hold(path, LOCK_SECONDS):
+        table = pd.concat([read_trials(path), pd.DataFrame([trial])])
+        try:
+            replace_text(path, table.to_csv(index=False, lineterminator="\n"))
+        except OSError as error:
+            raise FileError(path, f"cannot be written ({error})", "Free some space, and add the row by hand") from error

@@ -1,5 +1,9 @@
 """What several test modules share: the data set at hand, and digits that carry their label in their pixels."""
 
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # batches are tiny here: threads would mostly wait for each other
+
 import matplotlib
 import pytest
 import torch
@@ -7,7 +11,6 @@ import torch
 from helpers.data import Mnist, Split, load_mnist
 
 matplotlib.use("Agg")
-torch.set_num_threads(1)  # batches are tiny here: threads would mostly wait for each other
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,21 @@
 """Checkpoints: written whole or not at all, read without running what is in them."""
 
 import dataclasses
+import os
 import pickle
 
 import pytest
 import torch
 
 from helpers import checkpoints
-from helpers.checkpoints import load_trained, read_checkpoint, save_trained, write_checkpoint
+from helpers.checkpoints import load_trained, read_checkpoint, read_published, save_trained, write_checkpoint
 from helpers.errors import CheckpointError
 from helpers.models import build_model
 from helpers.notebook import CHECKPOINTS
 from helpers.recipes import RECIPES, Recipe
 from helpers.trained import Trained
 from lab.recipes import ALL_RECIPES, LabRecipe
+from lab.text_files import publish_hashes
 
 # What a checkpoint said of its recipe before the lab was a package of its own.
 OLD_FIELDS = {
@@ -79,9 +81,10 @@ def test_a_file_from_before_the_lab_is_read(run, tmp_path, monkeypatch, kinds):
 def test_nothing_in_a_file_is_executed(tmp_path, capsys):
     (tmp_path / "evil.pt").write_bytes(pickle.dumps(Evil()))
     torch.save({"model": Evil()}, tmp_path / "evil2.pt")
-    for name in ("evil.pt", "evil2.pt"):
-        with pytest.raises(CheckpointError, match="is not a readable checkpoint"):
+    for name, problem in (("evil.pt", "is not a readable checkpoint"), ("evil2.pt", "it may run code of its own")):
+        with pytest.raises(CheckpointError, match=problem) as caught:
             read_checkpoint(tmp_path / name)
+        assert "weights_only" not in str(caught.value), "no word on how to load it all the same"
     assert "executed" not in capsys.readouterr().out
 
 
@@ -155,3 +158,47 @@ def test_the_committed_teachers_are_full_runs_of_the_best_recipe(seed):
     trained = load_trained(CHECKPOINTS / f"best-{seed}.pt")
     assert (trained.recipe, trained.seed) == (ALL_RECIPES["best"], seed)
     assert len(trained.history) == trained.recipe.epochs and trained.history[-1]["train_accuracy"] > 0.99
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod."])
+def test_weights_of_a_compiled_or_wrapped_network_are_read(run, tmp_path, prefix):
+    save_trained(tmp_path / "a.pt", run)
+    content = read_checkpoint(tmp_path / "a.pt")
+    content["model"] = {prefix + name: value for name, value in content["model"].items()}
+    write_checkpoint(tmp_path / "a.pt", content)
+    assert torch.equal(load_trained(tmp_path / "a.pt").network.conv1.weight, run.network.conv1.weight)
+
+
+def test_what_does_not_fit_is_no_dump_of_all_keys(run, tmp_path):
+    write_checkpoint(tmp_path / "a.pt", {"recipe": {"model": "compact"}, "seed": 0, "history": [], "model": {}})
+    with pytest.raises(CheckpointError) as caught:
+        load_trained(tmp_path / "a.pt")
+    assert "Missing key" in str(caught.value) and len(str(caught.value)) < 500 and "\n" not in str(caught.value)
+
+
+def test_a_file_is_the_one_whose_hash_was_published(run, tmp_path):
+    for name in ("a.pt", "b.pt"):
+        save_trained(tmp_path / name, run)
+    publish_hashes(tmp_path)
+    assert load_trained(tmp_path / "a.pt").seed == 3
+    save_trained(tmp_path / "a.pt", dataclasses.replace(run, seed=4))
+    save_trained(tmp_path / "new.pt", run)
+    with pytest.raises(CheckpointError, match="a.pt: is not the file whose hash is in SHA256SUMS. Get the published"):
+        load_trained(tmp_path / "a.pt")
+    assert load_trained(tmp_path / "b.pt").seed == load_trained(tmp_path / "new.pt").seed == 3
+    publish_hashes(tmp_path)
+    assert load_trained(tmp_path / "a.pt").seed == 4
+
+
+def test_all_committed_networks_are_published():
+    assert set(read_published(CHECKPOINTS)) == {path.name for path in CHECKPOINTS.glob("*.pt")} and len(
+        read_published(CHECKPOINTS)
+    ) == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_or_a_device_is_no_checkpoint(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero", tmp_path):
+        with pytest.raises(CheckpointError, match="is no file. Name a checkpoint"):
+            read_checkpoint(path)

@@ -1,15 +1,19 @@
 """The command line of the course, as its user types it."""
 
+import importlib
 import io
+import os
+import sys
 import tarfile
 
 import pytest
 import torch
 from PIL import Image
 
-from helpers import __main__ as commands
+from helpers import commands
 from helpers.augmentation import AUGMENTATIONS
 from helpers.data import Mnist
+from helpers.files import hold
 from helpers.recipes import RECIPES, Recipe
 
 
@@ -187,3 +191,43 @@ def test_what_goes_wrong_shows_in_the_exit_status(monkeypatch, capsys):
     monkeypatch.setattr(commands, "save_curves", fail)
     assert commands.main(["train", "quick"]) == 1
     assert "No space left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["helpers", "lab"])
+def test_an_interrupt_while_the_packages_load_is_one_word(package, monkeypatch, capsys):
+    entry = importlib.import_module(f"{package}.__main__")
+    monkeypatch.setenv("MPLBACKEND", "module://nothing")
+    monkeypatch.setitem(sys.modules, f"{package}.commands", None)
+    with pytest.raises(ImportError):
+        entry.main()
+    assert os.environ["MPLBACKEND"] == "Agg", "figures are saved whatever a machine can show"
+
+    class Slow:
+        def __getattr__(self, name):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, f"{package}.commands", Slow())
+    assert entry.main() == 130 and capsys.readouterr().err == "\ninterrupted\n"
+
+
+@pytest.mark.parametrize("command", [["download"], ["train", "quick"]])
+def test_an_installed_package_alone_writes_nothing_beside_itself(command, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(commands, "HOME", tmp_path / "site-packages")
+    assert commands.main(command) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and "is not the course's folder: run this in a clone" in line
+    assert commands.main(["train", "quick", "--folder", str(tmp_path / "here")]) == 0
+    assert commands.main(["test", str(tmp_path / "here" / "last.pt")]) == 0
+    assert not (tmp_path / "site-packages").exists()
+
+
+def test_a_second_run_in_a_folder_is_told_who_is_there(capsys, tmp_path):
+    with hold(tmp_path / "here" / "run"):
+        assert commands.main(["train", "quick", "--folder", str(tmp_path / "here")]) == 1
+    assert f"is in use by process {os.getpid()} " in capsys.readouterr().err
+
+
+def test_train_says_how_many_threads_compute(capsys, monkeypatch):
+    monkeypatch.setattr(commands, "choose_threads", lambda: "threads: 7, the fastest")
+    assert commands.main(["train", "quick"]) == 0
+    assert "\nthreads: 7, the fastest\n" in capsys.readouterr().out

@@ -17,6 +17,7 @@ from helpers.data import (
     DataError,
     Mnist,
     Split,
+    describe_source,
     load_mnist,
     normalise,
     parse_idx,
@@ -106,7 +107,8 @@ def test_damaged_file_is_refused_with_name_cause_and_remedy(contents, tmp_path, 
     write_folder(tmp_path / "root", spoilt, packed=packed)
     with pytest.raises(DataError, match=cause) as caught:
         load_mnist(tmp_path / "root")
-    assert "train-labels-idx1-ubyte" in str(caught.value) and "fetch it again" in str(caught.value)
+    assert "train-labels-idx1-ubyte" in str(caught.value) and "point MNIST_ROOT at a good copy" in str(caught.value)
+    assert "Delete" not in str(caught.value), "what is not the course's own is not its to throw away"
 
 
 def test_of_two_damaged_copies_the_raw_one_is_named(contents, tmp_path):
@@ -396,3 +398,67 @@ def test_batches_of_images_without_labels(marked):
 
 def test_disputed_images_are_the_fifteen_of_the_source():
     assert len(set(DISPUTED)) == 15 and sum(DISPUTED) == 68_696, "a wrong digit in one of them"
+
+
+def test_a_folder_of_fashion_mnist_is_called_that(contents, tmp_path, monkeypatch):
+    root = write_folder(tmp_path / "root", contents | {"test_images": b"a shoe"})
+    monkeypatch.setattr(mnist_module, "FASHION", (hashlib.md5(b"a shoe").hexdigest(),))
+    with pytest.raises(DataError, match="t10k-images-idx3-ubyte: holds the content of Fashion-MNIST, another set"):
+        load_mnist(root)
+
+
+def test_fashion_mnist_s_four_files_are_known():
+    """In the order of train and test images and labels; none of them is one of MNIST's."""
+    assert len(set(mnist_module.FASHION) | {file.md5 for file in FILES.values()}) == 8
+
+
+class Dripping:
+    """A server that gives a few bytes at a time, a second apart, for ever."""
+
+    headers = {}
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def read1(self, most):
+        self.clock[0] += 1
+        return b"abc"
+
+
+def test_a_server_that_drips_is_given_up_for_the_next_and_named(contents, tmp_path, monkeypatch):
+    clock = [0]
+    mirror = write_folder(tmp_path / "mirror", contents, packed=True)
+    monkeypatch.setattr(mnist_module, "MIRRORS", ("https://dripping.example/", mirror.as_uri() + "/"))
+    monkeypatch.setattr(mnist_module.time, "monotonic", lambda: clock[0])
+    open_url = mnist_module.urllib.request.urlopen
+    drip = lambda url, **options: Dripping(clock) if "dripping" in url else open_url(url, **options)  # noqa: E731
+    monkeypatch.setattr(mnist_module.urllib.request, "urlopen", drip)
+    assert load_mnist().source == "mnist" and clock[0] == 4 * 16, "seconds, for four files"
+    monkeypatch.setattr(mnist_module, "MIRRORS", ("https://dripping.example/",))
+    for path in (tmp_path / "own").rglob("*ubyte*"):
+        path.unlink()
+    sample = load_mnist()
+    assert sample.source == "sample"
+    problem = "dripping.example: slower than 10 kB a second"
+    assert sample.reason == f"train-images-idx3-ubyte could not be fetched ({problem})"
+    assert f"Why: {sample.reason}." in describe_source(sample)
+    assert not list((tmp_path / "own").rglob("*ubyte*")), "nothing is left of it"
+
+
+def test_the_banner_says_why_nothing_was_downloaded(contents, tmp_path, monkeypatch):
+    assert "Why: no download is allowed." in describe_source(load_mnist(download=False))
+    monkeypatch.setattr(mnist_module, "HOME", tmp_path)  # where an installed package lies
+    monkeypatch.setattr(mnist_module, "_download", lambda *_: pytest.fail("beside an installed package"))
+    assert load_mnist().source == "sample"
+
+
+def test_a_file_that_another_process_fetched_meanwhile_is_used(contents, tmp_path, monkeypatch):
+    raw = tmp_path / "own" / "MNIST" / "raw"
+    monkeypatch.setattr(mnist_module, "_download", lambda *_: write_folder(raw, contents) and "the disk was locked")
+    assert load_mnist().source == "mnist"

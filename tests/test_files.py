@@ -1,6 +1,9 @@
 """Files that are written whole or not at all, and errors that a reader can act on."""
 
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -13,7 +16,7 @@ from helpers.errors import (
     Interrupted,
     TrainingError,
 )
-from helpers.files import replace_file
+from helpers.files import HOME, hold, replace_file
 from lab.text_files import replace_text
 
 
@@ -78,3 +81,36 @@ def test_errors_are_of_the_kinds_that_callers_expect():
 )
 def test_a_notebook_shows_an_error_as_one_line(error, line):
     assert error._render_traceback_() == [line]
+
+
+def test_what_one_holds_another_is_told_of_or_waits_for(tmp_path):
+    path, code = tmp_path / "new" / "a", "import sys, time; from pathlib import Path; from helpers.files import hold\n"
+    code += "with hold(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(float(sys.argv[2]))"
+    for seconds, kill in ((30, True), (0.5, False)):
+        command = [sys.executable, "-c", code, str(path), str(seconds)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=HOME) as other:
+            assert other.stdout.readline().strip() == b"held"
+            who = f"process {other.pid} on {platform.node()}"
+            with pytest.raises(FileError, match=f"a: is in use by {who}, since .*Wait until"), hold(path):
+                pass
+            if kill:
+                other.kill()  # however it ends, the lock goes with it
+            with hold(path, seconds=20):
+                assert f"process {os.getpid()} " in (tmp_path / "new" / ".a.holder").read_text()
+    with pytest.raises(ZeroDivisionError), hold(path):
+        raise ZeroDivisionError
+    with hold(path):
+        assert not list(path.parent.glob("[!.]*")), "nothing that a reader would see"
+
+
+def test_what_nobody_can_hold_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="cannot be written .*Name another folder"), hold(tmp_path / "file" / "a"):
+        pass
+
+    def forbidden(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "mkdir", forbidden)
+    with pytest.raises(FileError, match="cannot be written .*Permission denied"), hold(tmp_path / "folder" / "a"):
+        pass

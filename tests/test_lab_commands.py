@@ -7,13 +7,12 @@ import re
 import pandas as pd
 import pytest
 
-from helpers import __main__ as helpers_commands
+from helpers import commands as helpers_commands
 from helpers.checkpoints import save_trained
 from helpers.data import Mnist
 from helpers.models import build_model
 from helpers.trained import Trained
-from lab import __main__ as commands
-from lab import trials
+from lab import commands, trials
 from lab.recipes import ALL_RECIPES, LabRecipe
 from lab.records import RecordError
 
@@ -132,3 +131,19 @@ def test_test_knows_the_lab_s_networks(capsys, tmp_path):
     save_trained(tmp_path / "small.pt", Trained(build_model(recipe.model), recipe))
     assert commands.main(["test", str(tmp_path / "small.pt")]) == 0
     assert "of 130; 95 % interval" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["reproduce quick --seeds 0", "trial quick", "table", "bench --quick"])
+def test_an_installed_package_alone_keeps_no_records(command, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(helpers_commands, "HOME", tmp_path / "site-packages")
+    for name in ("reproduce_all", "run_trial", "update_readme", "run_benchmark"):
+        monkeypatch.setattr(commands, name, None)
+    assert commands.main(command.split()) == 1
+    assert "is not the course's folder: run this in a clone" in capsys.readouterr().err
+
+
+def test_a_damaged_table_is_found_before_a_trial_and_costs_none(tmp_path, monkeypatch, capsys):
+    (tmp_path / "trials.csv").write_text("validation_accuracy,seed\n<<<<<<< HEAD\n")
+    monkeypatch.setattr(commands, "run_trial", lambda *_: pytest.fail("a training that could not be kept"))
+    assert commands.main(["trial", "quick", "--held-out", "40"]) == 1
+    assert "trials.csv: row 2 is no trial" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from helpers.augmentation import AUGMENTATIONS
+from helpers.errors import InputError
 from helpers.models import build_model
 from helpers.recipes import RECIPES, Recipe, learning_rates, read_recipe
 from lab import recipes
@@ -159,3 +160,13 @@ def test_bfloat16_is_left_where_the_device_is_slow_at_it(monkeypatch):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, answer=generation: (answer, 0))
         assert has_bfloat16(torch.device("cuda")) == (generation >= 8)
     assert not has_bfloat16(torch.device("mps"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"focus": "x"}, {"warm_up": None}, {"augmentation": []}, {"optimiser": ["sgd"]}, {"model": 3}, {"momentum": "x"}],
+)
+def test_a_value_of_another_type_is_refused_by_name(change):
+    (name,) = change
+    with pytest.raises(InputError, match="no network" if name == "model" else name):
+        LabRecipe(**{"model": "mlp"} | change)

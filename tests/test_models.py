@@ -5,7 +5,15 @@ import torch
 from torch import nn
 
 from helpers.errors import InputError
-from helpers.models import MODELS, QuickDropout, build_model, count_multiply_adds, count_parameters, print_summary
+from helpers.models import (
+    MODELS,
+    QuickDropout,
+    build_model,
+    check_logits,
+    count_multiply_adds,
+    count_parameters,
+    print_summary,
+)
 
 PARAMETERS = {
     "five_conv": 691_786,
@@ -65,9 +73,9 @@ def test_unknown_name_lists_the_known_ones():
         build_model("lenet")
 
 
-@pytest.mark.parametrize("name", ["mlp-3", "mlp-0", "mlp-x", "mlp-", ""])
+@pytest.mark.parametrize("name", ["mlp-3", "mlp-0", "mlp-x", "mlp-", "", 3, None])
 def test_what_is_no_name_is_refused(name):
-    with pytest.raises(InputError, match=f"{name!r}"):
+    with pytest.raises(InputError, match=f"called {name!r};|{name!r} has numbers"):
         build_model(name)
 
 
@@ -120,3 +128,34 @@ def test_quick_dropout_is_off_in_eval_mode_and_repeats_from_a_seed():
     assert torch.equal(first, layer(values))
     assert layer.eval()(values) is values or torch.equal(layer(values), values)
     assert QuickDropout(1.0)(values).abs().sum() == 0
+
+
+class Twice(nn.Module):
+    """A convolution that is called twice, and a parameter outside of any layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.shift = nn.Conv2d(1, 1, 3, padding=1), nn.Parameter(torch.zeros(5))
+
+    def forward(self, images):
+        return self.conv(self.conv(images)) + self.shift.sum()
+
+
+def test_a_summary_that_counts_otherwise_says_so(capsys):
+    print_summary(Twice())
+    text = capsys.readouterr().out
+    assert "Total params: 20" in text
+    assert "torchsummary counts 20 trainable parameters where the network holds 15" in text
+    print_summary(build_model("lenet5"))
+    assert "torchsummary counts" not in capsys.readouterr().out
+
+
+def test_a_network_is_looked_at_as_it_will_be_used():
+    network, two, one = build_model("lenet5_regularised"), torch.zeros(2, 1, 28, 28), torch.zeros(1, 1, 28, 28)
+    check_logits(network, two, training=True)
+    check_logits(network, one)
+    with pytest.raises(InputError, match="a batch of 1 images of 28 × 28 pixels: Expected more than 1 value"):
+        check_logits(network, one, training=True)
+    with pytest.raises(InputError, match="of 28 × 40 pixels"):
+        check_logits(network, torch.zeros(1, 1, 28, 40))
+    assert network.training and network.norm1.running_mean.abs().sum() == 0, "it was a copy"

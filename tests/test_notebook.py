@@ -55,3 +55,19 @@ def test_a_long_run_is_kept_in_one_place_for_each_data_set_and_mode(reload, tmp_
 def test_only_publishing_writes_to_the_project(reload):
     assert reload().RESULTS == notebook.HOME / "build"
     assert reload(COURSE_PUBLISH="1").RESULTS == notebook.HOME
+
+
+def test_a_page_says_with_how_many_threads_it_computes(monkeypatch, capsys):
+    monkeypatch.setattr(notebook, "choose_threads", lambda: "threads: 7, the fastest of some just now")
+    notebook.start()
+    assert ", full mode; threads: 7, the fastest of some just now" in capsys.readouterr().out
+
+
+def test_a_figure_that_cannot_be_saved_does_not_stop_the_page(monkeypatch, tmp_path, capsys):
+    (tmp_path / "images").write_text("in the way")
+    monkeypatch.setattr(notebook, "RESULTS", tmp_path)
+    notebook.save_figure("a")
+    assert "the figure is not saved" in (said := capsys.readouterr().out) and "a.png cannot be written" in said
+    (tmp_path / "images").unlink()
+    notebook.save_figure("a")
+    assert (tmp_path / "images" / "a.png").exists() and not capsys.readouterr().out

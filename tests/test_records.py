@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 import torch
 
 from helpers.augmentation import AUGMENTATIONS
-from helpers.checkpoints import load_trained
+from helpers.checkpoints import load_trained, save_trained
 from helpers.data import Mnist, Split
+from helpers.errors import CheckpointError
+from helpers.files import hold
 from helpers.models import build_model, count_parameters
 from helpers.recipes import Recipe
 from helpers.trained import Trained
@@ -428,3 +431,24 @@ def test_all_committed_records_are_sound_and_complete():
     for record in good:
         assert record.images == 60_000 and len(record.correct) == 10_000
         assert record.parameters == count_parameters(build_model(record.settings["model"]))
+
+
+def test_of_two_reproductions_of_one_run_the_second_is_told_and_later_reads(tiny, folders, capsys):
+    with hold(folders["unfinished"] / "quick-0.json"):
+        (error,) = reproduce_all([("quick", 0), ("quick", 1)], tiny, **folders)
+    assert f"quick-0.json: is in use by process {os.getpid()} " in str(error)
+    assert list_names(folders["folder"]) == ["quick-1.json"], "the other run is done all the same"
+    record = reproduce("quick", 1, tiny, **folders)
+    assert record == read_record(folders["folder"] / "quick-1.json"), "with its seconds: it was not trained again"
+
+
+@pytest.mark.parametrize("change", [{"seed": 7}, {"recipe": dataclasses.replace(QUICK, epochs=1)}])
+def test_a_network_under_another_s_name_does_not_teach(tiny, folders, tmp_path, monkeypatch, change):
+    student = LabRecipe(**dataclasses.asdict(QUICK), teacher="quick")
+    monkeypatch.setitem(reproduction.SEEDS, "quick", range(1))
+    network = build_model(QUICK.model)
+    save_trained(tmp_path / "quick-0.pt", Trained(network, QUICK, 0))
+    assert len(load_teachers(student, tmp_path)) == 1
+    save_trained(tmp_path / "quick-0.pt", dataclasses.replace(Trained(network, QUICK, 0), **change))
+    with pytest.raises(CheckpointError, match="quick-0.pt: is not quick trained with seed 0"):
+        load_teachers(student, tmp_path)

@@ -4,8 +4,9 @@ import json
 
 import nbformat
 import pytest
+import torch
 
-from helpers.errors import DataError
+from helpers.data import Mnist, Split
 from tools import execute_notebooks
 from tools.copy_notebooks import copy_notebooks
 from tools.notebook_rules import NOTEBOOKS, ROOT, read_notebook
@@ -154,9 +155,19 @@ def test_a_name_that_fits_no_notebook_is_an_error(course, capsys):
 def test_relative_data_folder_still_holds_for_the_kernels(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MNIST_ROOT", "data/ ")
-    monkeypatch.setattr(execute_notebooks, "load_mnist", lambda: (_ for _ in ()).throw(DataError("x", "y", "z")))
-    assert execute_notebooks.find_data() is None
+    digit = Split(torch.zeros(1, 28, 28, dtype=torch.uint8), torch.zeros(1, dtype=torch.long))
+    mnist = Mnist(digit, digit, source="mnist")
+    monkeypatch.setattr(execute_notebooks, "load_mnist", lambda: mnist)
+    assert execute_notebooks.find_data() is mnist
     assert execute_notebooks.os.environ["MNIST_ROOT"] == str(tmp_path / "data")
+
+
+@pytest.mark.parametrize("root", ["~no_such_user/", __file__])
+def test_a_data_folder_that_cannot_be_is_one_line(monkeypatch, capsys, root):
+    monkeypatch.setenv("MNIST_ROOT", root)
+    assert execute_notebooks.find_data() is None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and "cannot be looked into" in line
 
 
 def test_failing_cell_ends_the_run_with_its_source_and_error(course, tmp_path, capsys):

