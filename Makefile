@@ -1,8 +1,19 @@
 # `make run`, `make lab` and `make test` set up all they need in .venv; PYTHON names another interpreter (3.10 or newer).
+# BOUNDS=lowest takes the oldest packages that pyproject.toml allows, in an environment of their own.
+ifeq ($(BOUNDS),lowest)
+VENV := build/venv-lowest
+EXACT := build/lowest.txt
+else
+VENV := .venv
+endif
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BIN := $(VENV)/Scripts
+else
 PYTHON ?= python3
-BIN := .venv/bin
-READY := .venv/.ready
-AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
+BIN := $(VENV)/bin
+endif
+READY := $(VENV)/.ready
 
 .PHONY: help run lab test outputs results bench repository clean
 .DEFAULT_GOAL := help
@@ -15,7 +26,7 @@ run: $(READY)  ## execute the course into build/ (about 20 minutes on 2 CPU core
 
 lab: $(READY)  ## open the course in JupyterLab, on copies of the notebooks in my/
 	$(BIN)/python -m tools.copy_notebooks
-	$(BIN)/python -m jupyterlab my/01_data_exploration.ipynb --ServerApp.root_dir=. $(AS_ROOT)
+	$(BIN)/python -m jupyterlab my/01_data_exploration.ipynb --ServerApp.root_dir=. --allow-root
 
 test: $(READY)  ## lint, unit tests, every notebook in fast mode (about 5 minutes)
 	$(BIN)/python -m ruff check .
@@ -37,10 +48,14 @@ repository: $(READY)  ## point badges and bootstrap at another repository: REPO=
 clean:  ## remove what was installed and built, but not my/ and data/
 	rm -rf build .venv .pytest_cache .ruff_cache *.egg-info
 
-$(READY): pyproject.toml
+build/lowest.txt: pyproject.toml
+	@mkdir -p build
+	sed -n 's/^    "\(.*\)>=\(.*\)",$$/\1==\2/p' $< > $@
+
+$(READY): pyproject.toml $(EXACT)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "The course needs Python 3.10 or newer: make PYTHON=python3.12 ...")'
-	@echo "Installing the course's packages into .venv, once. With PyTorch for CUDA, as Linux gets it, that is 6 GB"
+	@echo "Installing the course's packages into $(VENV), once. With PyTorch for CUDA, as Linux gets it, that is 6 GB"
 	@echo "(3 GB to download); elsewhere about 1.5 GB. It takes from a minute to half an hour, as fast as your line is."
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --editable .
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on $(EXACT:%=--constraint %) --editable .
 	@touch $@

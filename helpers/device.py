@@ -11,7 +11,9 @@ ROUNDS, MOST_SECONDS = 20, 3.0
 
 
 def device() -> torch.device:
-    """The fastest device at hand: CUDA, else Apple's MPS, else the CPU."""
+    """The fastest device at hand: CUDA, else Apple's MPS, else the CPU; or what `COURSE_DEVICE` names, such as `cpu`."""
+    if name := os.environ.get("COURSE_DEVICE"):
+        return torch.device(name)
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import platform
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from helpers.plotting import set_style
 FAST = os.environ.get("COURSE_FAST", "").lower() in ("1", "true", "yes", "on")
 # Only `make outputs` publishes; any other run leaves what the project comes with as it is.
 PUBLISHED = os.environ.get("COURSE_PUBLISH") == "1"
-RESULTS = HOME if PUBLISHED else HOME / "build"
+BUILD = HOME / "build" if os.access(HOME, os.W_OK) else Path(tempfile.gettempdir()) / "mnist-cnn-course"
+RESULTS = HOME if PUBLISHED else BUILD
 # Long runs are kept here, so that they go on after a restart; the tools name an empty folder, to train anew.
-RUNS = Path(os.environ.get("COURSE_RUNS") or HOME / "build" / "runs")
+RUNS = Path(os.environ.get("COURSE_RUNS") or BUILD / "runs")
 CHECKPOINTS = HOME / "data" / "checkpoints"
 FAST_IMAGES, FAST_EPOCHS = 2_000, 2
 
@@ -59,7 +61,7 @@ def find_run_folder(name: str, source: str) -> Path:
 def save_figure(name: str) -> None:
     """Save the current figure as a PNG under `RESULTS`: in `images/` when publishing, else in `build/images/`.
 
-    Where nothing can be written, it says so: the page shows the figure all the same.
+    Where nothing can be written there, it says so: the page shows the figure all the same.
     """
     path = RESULTS / "images" / f"{name}.png"
     try:

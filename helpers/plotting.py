@@ -1,5 +1,6 @@
 """One function per figure: draws on given axes or new ones, returns them."""
 
+import copy
 import html
 from collections.abc import Sequence
 from functools import partial
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from torch import nn
 
 WIDTH = 7.0
 # Colours that stay apart for colour-blind readers. Source: M. Okabe, K. Ito, "Color Universal Design" (2008).
@@ -102,6 +104,67 @@ def plot_heatmap(
     shown = ax.imshow(values, cmap=cmap, vmin=-limit if limit else None, vmax=limit)
     ax.figure.colorbar(shown, ax=ax, label=unit)
     ax.set(title=title, xlabel="column (pixels)", ylabel="row (pixels)")
+    return ax
+
+
+def plot_equation(parts: Sequence[torch.Tensor | str], titles: Sequence[str], *, title: str = "") -> np.ndarray:
+    """Small maps in a row with signs between them: blue below 0, red above, each value written in if there is room.
+
+    Args:
+        parts: maps (h, w) on one common scale, and signs such as "·", "=" or "+".
+        titles: one for each map.
+        title: of the whole figure.
+
+    Returns:
+        The array of Axes, one for each part.
+    """
+    widths = [0.16 if isinstance(part, str) else 1 for part in parts]
+    height = 0.75 + 6.4 / sum(widths)
+    figure, axes = plt.subplots(1, len(parts), figsize=(WIDTH, height), gridspec_kw={"width_ratios": widths})
+    limit, titles = max(float(part.abs().max()) for part in parts if not isinstance(part, str)), iter(titles)
+    for ax, part in zip(axes, parts):
+        if isinstance(part, str):
+            ax.text(0.5, 0.5, part, ha="center", va="center", fontsize=18)
+            ax.axis("off")
+            continue
+        ax.imshow(part, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        ax.set(title=next(titles), xticks=[], yticks=[])
+        for (row, column), value in np.ndenumerate(np.asarray(part)) if max(part.shape) <= 6 else ():
+            ink = "white" if abs(value) > 0.6 * limit else "black"
+            ax.text(column, row, f"{round(value, 2) + 0.0:g}", ha="center", va="center", fontsize=9, color=ink)
+    figure.suptitle(title, fontsize="medium")
+    return axes
+
+
+def plot_network(network: nn.Sequential, table: pd.DataFrame, *, title: str = "") -> Axes:
+    """A network from left to right: a block for each layer that changes a map's size or its channels.
+
+    A block is as high as its map and wider the more channels it has; below it stand channels × height × width, and how
+    many pixels one of its values sees.
+
+    Args:
+        network: layers in a row, for images (1, 28, 28).
+        table: its receptive fields (see `receptive_field.receptive_field_table`).
+        title: of the figure.
+    """
+    values, blocks = torch.zeros(1, 1, 28, 28), [("image", (1, 28, 28), 1)]
+    for name, layer in copy.deepcopy(network).eval().named_children():
+        values = layer(values)
+        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d, nn.Linear)):
+            field = table.set_index("layer").receptive_field[name]
+            blocks.append((name, tuple(values.shape[1:]), field))
+    ax, x = plt.subplots(figsize=(WIDTH, 2.9))[1], 0.0
+    colours = {"image": GREY, "conv": BLUE, "pool": ORANGE, "linear": GREEN}
+    for name, shape, field in blocks:
+        width, height = 1 + np.log2(shape[0]), shape[1] if len(shape) > 1 else 1
+        colour = next(colour for kind, colour in colours.items() if name.startswith(kind))
+        ax.add_patch(Rectangle((x, 14 - height / 2), width, height, facecolor=colour, edgecolor="black"))
+        ax.text(x + width / 2, 30, name, ha="center", fontsize=8)
+        sizes = "\n×".join(map(str, shape))
+        ax.text(x + width / 2, -2, f"{sizes}\n\nsees\n{field} px", ha="center", va="top", fontsize=8)
+        x += width + 4
+    ax.set(title=title, xlim=(-3, x), ylim=(-24, 34))
+    ax.axis("off")
     return ax
 
 

@@ -2,6 +2,7 @@
 
 import os
 
+os.environ["COURSE_DEVICE"] = "cpu"
 os.environ["OMP_NUM_THREADS"] = "1"  # batches are tiny here: threads would mostly wait for each other
 
 import matplotlib

@@ -114,8 +114,9 @@ def test_a_flipped_bit_is_found(tmp_path):
     content = bytearray((tmp_path / "a.pt").read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "a.pt").write_bytes(content)
-    with pytest.raises(CheckpointError, match="is damaged"):
+    with pytest.raises(CheckpointError) as caught:
         read_checkpoint(tmp_path / "a.pt")
+    assert caught.value.problem.startswith("is damaged")
     (tmp_path / "a.pt").write_text("hello world")
     with pytest.raises(CheckpointError, match="is not a readable checkpoint"):
         read_checkpoint(tmp_path / "a.pt")

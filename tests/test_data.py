@@ -93,7 +93,7 @@ def test_a_folder_without_mnist_is_passed_over_with_a_warning(contents, tmp_path
 BAD_CONTENT = {
     "truncated": (lambda content, _: content[:-5], "bytes where the original has"),
     "empty": (lambda content, _: b"", "is empty"),
-    "web page": (lambda content, _: b"<!DOCTYPE html><html>log in</html>", "web page"),
+    "web page": (lambda content, _: b"\r\n <!DOCTYPE html><html>log in</html>", "web page"),
     "overwritten": (lambda content, _: content[:20] + bytes(10) + content[30:], "was altered"),
     "swapped": (lambda _, contents: contents["test_labels"], "holds the content of t10k-labels"),
 }
@@ -166,8 +166,9 @@ def test_own_folder_is_filled_and_repaired_by_download(contents, tmp_path, monke
     assert load_mnist().source == "mnist"
     raw = tmp_path / "own" / "MNIST" / "raw"
     assert len(list(raw.iterdir())) == 4
-    (raw / f"{FILES['train_images'].name}.gz").write_bytes(b"<html>")
-    assert len(load_mnist().train) == 40
+    for ending in ("", ".gz"):
+        (raw / f"{FILES['train_images'].name}{ending}").write_bytes(b"<html>")
+    assert len(load_mnist().train) == 40 and len(list(raw.iterdir())) == 4, "no damaged copy is left"
     (raw / FILES["test_labels"].name).write_bytes(b"raw and damaged, beside a good archive")
     assert len(load_mnist().test) == 20
 
@@ -181,7 +182,8 @@ def test_bad_download_leaves_nothing_behind(contents, tmp_path, monkeypatch, mod
         bad = {"cut": whole[:-30], "html": b"<html>", "wrong": gzip.compress(b"other"), "flipped": flipped}
         archive.write_bytes(bad[mode])
     monkeypatch.setattr(mnist_module, "MIRRORS", (mirror.as_uri() + "/",))
-    assert load_mnist().source == "sample"
+    sample = load_mnist()
+    assert sample.source == "sample" and str(tmp_path / "own") not in sample.reason, "the cause, and no temporary file"
     assert list((tmp_path / "own").rglob("*ubyte*")) == []
 
 
@@ -449,6 +451,21 @@ def test_a_server_that_drips_is_given_up_for_the_next_and_named(contents, tmp_pa
     assert sample.reason == f"train-images-idx3-ubyte could not be fetched ({problem})"
     assert f"Why: {sample.reason}." in describe_source(sample)
     assert not list((tmp_path / "own").rglob("*ubyte*")), "nothing is left of it"
+
+
+class Stalling(Dripping):
+    """One that begins well."""
+
+    def read1(self, most):
+        piece = super().read1(most)
+        return bytes(most) if self.clock[0] == 1 else piece * (self.clock[0] < 100)
+
+
+def test_a_server_that_begins_well_and_then_drips_is_given_up_as_well(contents, monkeypatch):
+    clock = [0]
+    monkeypatch.setattr(mnist_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(mnist_module.urllib.request, "urlopen", lambda url, **_: Stalling(clock))
+    assert "slower than 10 kB a second" in load_mnist().reason and clock == [16]
 
 
 def test_the_banner_says_why_nothing_was_downloaded(contents, tmp_path, monkeypatch):

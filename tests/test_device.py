@@ -5,6 +5,7 @@ import torch
 
 from helpers import device
 from helpers.device import choose_threads, measure_threads
+from helpers.device import device as pick_device
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +17,26 @@ def free(monkeypatch):
     monkeypatch.setattr(device, "device", lambda: torch.device("cpu"))
     yield
     torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("cuda", "mps", "best"), [(True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")])
+def test_the_fastest_device_at_hand_is_taken(monkeypatch, cuda, mps, best):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert pick_device() == torch.device(best)
+
+
+def test_a_device_can_be_named(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("COURSE_DEVICE", "cpu")
+    assert device.device() == torch.device("cpu")
+    monkeypatch.delenv("COURSE_DEVICE")
+    assert device.device() == torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for apple, name in ((True, "mps"), (False, "cpu")):
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda apple=apple: apple)
+        assert device.device() == torch.device(name)
 
 
 @pytest.mark.parametrize(("seconds", "best"), [({1: 0.3, 2: 0.2, 4: 0.9}, 2), ({1: 0.3, 2: 0.4, 4: 5.0}, 1)])
@@ -52,5 +73,5 @@ def test_a_measurement_is_fair_and_leaves_the_random_state(monkeypatch):
     seconds = measure_threads([1, 2])
     assert seconds == pytest.approx({1: 0.2, 2: 0.2}), "twenty rounds each, the first one not counted"
     assert torch.equal(torch.get_rng_state(), state)
-    monkeypatch.setattr(device, "MOST_SECONDS", 0.0)
-    assert measure_threads([1, 2]) == pytest.approx({1: 0.01, 2: 0.01}), "at least one round, however slow"
+    monkeypatch.setattr(device.time, "perf_counter", lambda: next(clock))
+    assert measure_threads([1, 2]) == {1: 1, 2: 1}, "a single round, where each step takes a second"

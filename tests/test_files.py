@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 
+import filelock
 import pytest
 
 from helpers.errors import (
@@ -84,13 +85,12 @@ def test_a_notebook_shows_an_error_as_one_line(error, line):
 
 
 def test_what_one_holds_another_is_told_of_or_waits_for(tmp_path):
-    path, code = tmp_path / "new" / "a", "import sys, time; from pathlib import Path; from helpers.files import hold\n"
-    code += "with hold(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(float(sys.argv[2]))"
+    path, code = tmp_path / "new" / "a", "import os, sys, time; from pathlib import Path; from helpers.files import hold\n"
+    code += "with hold(Path(sys.argv[1])):\n    print(os.getpid(), flush=True); time.sleep(float(sys.argv[2]))"
     for seconds, kill in ((30, True), (0.5, False)):
         command = [sys.executable, "-c", code, str(path), str(seconds)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=HOME) as other:
-            assert other.stdout.readline().strip() == b"held"
-            who = f"process {other.pid} on {platform.node()}"
+            who = f"process {int(other.stdout.readline())} on {platform.node()}"
             with pytest.raises(FileError, match=f"a: is in use by {who}, since .*Wait until"), hold(path):
                 pass
             if kill:
@@ -101,6 +101,15 @@ def test_what_one_holds_another_is_told_of_or_waits_for(tmp_path):
         raise ZeroDivisionError
     with hold(path):
         assert not list(path.parent.glob("[!.]*")), "nothing that a reader would see"
+
+
+def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch):
+    def missing(*_, **__):
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", missing)
+    with pytest.raises(FileError, match="cannot be written .*flock.*Name another folder"), hold(tmp_path / "a"):
+        pass
 
 
 def test_what_nobody_can_hold_is_one_line(tmp_path, monkeypatch):

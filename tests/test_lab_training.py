@@ -10,7 +10,7 @@ from torch import nn
 from helpers import training as plain_training
 from helpers.augmentation import AUGMENTATIONS
 from helpers.data import Split
-from helpers.errors import Interrupted
+from helpers.errors import InputError, Interrupted
 from helpers.recipes import Recipe, learning_rates
 from lab.recipes import LabRecipe
 from lab.training import fit
@@ -46,6 +46,11 @@ def test_a_published_recipe_is_trained_by_the_plain_loop(stripes):
 def test_the_plain_loop_leaves_tricks_to_the_lab(stripes, tricks):
     with pytest.raises(ValueError, match="train it by lab.training.fit"):
         plain_training.fit(dataclasses.replace(QUICK, **tricks), stripes, device="cpu")
+
+
+def test_teachers_that_the_recipe_does_not_ask_for_are_refused(stripes):
+    with pytest.raises(InputError, match="teacher is None, and 1 networks are given"):
+        fit(QUICK, stripes, device="cpu", teachers=[Noisy(1)])
 
 
 @pytest.mark.parametrize("taught", [False, True])

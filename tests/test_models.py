@@ -89,6 +89,11 @@ def test_regularisation_is_called(name):
     assert torch.equal(network(images), network(images))
 
 
+def test_batch_norm_comes_after_the_pooling_in_recipe_a_as_published():
+    layers = "conv1 relu1 conv2 relu2 pool1 norm1 conv3 relu3 conv4 relu4 pool2 norm2 conv5 relu5 pool3 norm3"
+    assert list(build_model("five_conv")._modules)[:16] == layers.split()
+
+
 def test_dropout_rates():
     rates = {name: [m.p for m in build_model(name) if isinstance(m, nn.Dropout)] for name in PARAMETERS}
     assert rates.pop("compact") == [0.1, 0.1] and rates.pop("lenet5_regularised") == [0.25, 0.25]

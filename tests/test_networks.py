@@ -24,6 +24,12 @@ def test_families_are_built_by_their_widths(name, parameters):
     assert name.endswith("-".join(map(str, widths)))
 
 
+@pytest.mark.parametrize("name", ["early_pool-4-4-4-4", "trimmed-4-4-4-4"])
+def test_pooling_leaves_batch_norm_less_to_do(name):
+    layers = [layer for layer in build_model(name)._modules if not layer.startswith("zeropad")]
+    assert layers[:4] == ["conv1", "pool1", "norm1", "relu1"]
+
+
 def test_the_network_for_one_epoch_is_that_of_its_source():
     network = build_model("one_epoch")
     assert count_parameters(network) == 624 + 6_944 + 205_056 + 2_570

@@ -2,6 +2,9 @@
 
 import dataclasses
 import importlib
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -41,6 +44,8 @@ def test_fast_mode_shortens_images_and_epochs_and_full_mode_nothing(reload):
     fast = reload(COURSE_FAST="1")
     assert len(fast.shorten(split)) == 2_000
     assert fast.shorten_recipe(RECIPES["compact"]) == dataclasses.replace(RECIPES["compact"], epochs=2)
+    single = dataclasses.replace(RECIPES["compact"], epochs=1)
+    assert fast.shorten_recipe(single) == single, "nothing gets longer"
 
 
 def test_a_long_run_is_kept_in_one_place_for_each_data_set_and_mode(reload, tmp_path):
@@ -59,8 +64,9 @@ def test_only_publishing_writes_to_the_project(reload):
 
 def test_a_page_says_with_how_many_threads_it_computes(monkeypatch, capsys):
     monkeypatch.setattr(notebook, "choose_threads", lambda: "threads: 7, the fastest of some just now")
-    notebook.start()
+    notebook.start(3)
     assert ", full mode; threads: 7, the fastest of some just now" in capsys.readouterr().out
+    assert torch.initial_seed() == 3
 
 
 def test_a_figure_that_cannot_be_saved_does_not_stop_the_page(monkeypatch, tmp_path, capsys):
@@ -71,3 +77,10 @@ def test_a_figure_that_cannot_be_saved_does_not_stop_the_page(monkeypatch, tmp_p
     (tmp_path / "images").unlink()
     notebook.save_figure("a")
     assert (tmp_path / "images" / "a.png").exists() and not capsys.readouterr().out
+
+
+def test_where_the_course_is_read_only_its_results_lie_in_the_temporary_folder(reload, monkeypatch):
+    assert reload().RUNS == notebook.HOME / "build" / "runs"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert Path(tempfile.gettempdir()) / "mnist-cnn-course" / "runs" == reload().RUNS
+    assert Path(tempfile.gettempdir()) / "mnist-cnn-course" == notebook.RESULTS

@@ -76,6 +76,22 @@ def test_digits_fill_a_grid_on_one_scale():
     assert signed[0, 0].images[0].get_clim() == (-8, 8)
 
 
+def test_grey_levels_can_be_read_on_light_and_dark_pixels():
+    texts = plotting.plot_pixels(torch.tensor([[0, 60, 250]], dtype=torch.uint8)).texts
+    assert [(text.get_text(), text.get_color()) for text in texts] == [("60", "black"), ("250", "white")]
+
+
+def test_a_map_of_signed_values_has_white_at_0():
+    ax = plotting.plot_heatmap(torch.tensor([[-1.0, 3.0]]), cmap="RdBu_r")
+    assert ax.images[0].get_clim() == (-3, 3)
+
+
+def test_a_curve_counts_steps_from_1_or_in_parts_of_an_epoch():
+    for steps_per_unit, expected in ((1, [1, 2, 3, 4]), (2, [0.5, 1, 1.5, 2])):
+        ax = plotting.plot_curves({"a": [0.4, 0.3, 0.2, 0.1]}, steps_per_unit=steps_per_unit)
+        assert ax.lines[0].get_xdata().tolist() == expected
+
+
 def test_both_splits_differ_by_more_than_colour():
     ax = plotting.plot_loss(RUN)
     styles = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in ax.lines}
@@ -90,6 +106,13 @@ def test_confusion_matrix_colours_errors_only():
     ax = plotting.plot_confusion_matrix(counts, title="ones taken for zeros")
     assert ax.images[0].get_array()[1].tolist() == [10] + [0] * 9
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("answer", "label")
+    assert {text.get_position(): text.get_text() for text in ax.texts}[0, 1] == "10", "column 0 of row 1"
+
+
+def test_a_bar_of_the_calibration_reaches_from_low_to_high():
+    (bars,) = plotting.plot_calibration(*FIGURES["plot_calibration"]).containers
+    ends = [bar[:, 1].tolist() for bar in bars.lines[2][0].get_segments()]
+    assert ends == [pytest.approx([0.3, 0.95])] * 2
 
 
 @pytest.mark.parametrize("held_out", ["validation", "test"])
@@ -145,6 +168,7 @@ def test_runs_show_each_run_their_mean_and_the_published_figure():
     points = [line.get_xdata() for line in ax.lines]
     assert [list(x) for x in points] == [[100, 120], [110, 110], [90], [50], [50, 50]]
     assert [text.get_text() for text in ax.figure.legends[0].texts] == ["one run", "mean of the runs", "published"]
+    assert ax.yaxis_inverted(), "the first on top"
 
 
 def test_figures_are_saved_under_results(tmp_path, monkeypatch):

@@ -109,6 +109,16 @@ def test_padding_moves_the_start():
     assert receptive_field_table(padded).start.tolist() == [(-0.5, -2.5), (0.5, -1.5)]
 
 
+def test_the_smaller_half_of_same_padding_comes_first_in_a_dilated_window_too():
+    row = receptive_field_table(nn.Conv2d(1, 1, 4, padding="same", dilation=3)).iloc[0]
+    assert (row.padding, row.start) == (4, 0.5 + 9 / 2 - 4)
+
+
+@pytest.mark.parametrize("pooling", [nn.MaxPool2d(3), nn.AvgPool2d(3), nn.LPPool2d(2, 3)])
+def test_a_pooling_without_a_stride_moves_by_its_own_size(pooling):
+    assert receptive_field_table(pooling).jump.tolist() == [3]
+
+
 def test_axes_are_told_apart_only_where_they_differ():
     table = receptive_field_table(nn.Sequential(nn.Conv2d(1, 1, (3, 5), dilation=(2, 1)), nn.ReLU()))
     assert table.kernel.tolist() == [(3, 5), (1, 1)] and table.dilation.tolist() == [(2, 1), (1, 1)]
@@ -123,6 +133,20 @@ def test_global_pooling_and_linear_layers_see_the_whole_map():
         assert receptive_field_table(network).receptive_field.tolist() == [3, 28, 28, 28, 28]
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(13))
     assert receptive_field_table(network).jump.tolist() == [1, 2]
+
+
+class Mean(nn.Module):
+    def __init__(self, *axes):
+        super().__init__()
+        self.axes = axes
+
+    def forward(self, x):
+        return x.mean(self.axes)
+
+
+def test_axes_may_be_counted_from_the_end():
+    for network, field in ((Mean(2, 3), 28), (Mean(-2, -1), 28), (nn.Sequential(nn.Softmax(-3)), 1)):
+        assert receptive_field_table(network).receptive_field.tolist() == [field]
 
 
 class Functional(nn.Module):

@@ -108,6 +108,7 @@ def test_a_run_is_recorded_at_its_last_epoch_on_the_test_images_in_their_order(t
 def test_a_record_of_a_run_with_validation_says_so(tiny, tmp_path):
     row = {"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "validation_loss": 1.0, "validation_accuracy": 0.25}
     rows = [row | {"epoch": epoch, "learning_rate": 0.05, "seconds": 1.234} for epoch in (1, 2)]
+    rows[0]["validation_accuracy"] = 0.5  # better than at the end, which counts all the same
     run = Trained(build_model(QUICK.model), QUICK, 3, rows)
     record = make_record("quick", run, run.predict(tiny.test), 200, held_out="validation")
     assert record.validation_accuracy == 0.25 and record.images == 200 and record.seconds == 2.46
@@ -191,6 +192,14 @@ def test_what_is_recorded_is_skipped_and_a_bad_record_is_only_deleted_by_hand(tm
     reproduce_all(runs, None, folder=tmp_path)
     assert "2 of 3 runs are recorded, 0 are left to do" in capsys.readouterr().out and len(done) == 1
     assert kept.read_bytes() == before and bad.read_text() == "damaged"
+
+
+def test_a_finished_run_tells_how_long_the_others_of_its_recipe_take(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(reproduction, "reproduce", lambda *_, **__: SOUND)
+    reproduce_all([("small_vgg", 4), ("small_vgg", 5)], None, folder=tmp_path)
+    printed = capsys.readouterr().out
+    assert "1/2: small_vgg, seed 4; about 0 minutes left, not counting small_vgg\n" in printed
+    assert "2/2: small_vgg, seed 5; about 1 minutes left\n" in printed
 
 
 def test_an_interrupted_run_ends_in_the_same_record(tiny, folders, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from torch import nn
 
 from helpers import trained as trained_module
 from helpers.data import Split
+from helpers.errors import InputError
 from helpers.models import build_model
 from helpers.recipes import Recipe
 from helpers.trained import Predictions, Trained
@@ -78,6 +79,11 @@ def test_predict_computes_on_the_fastest_device_unless_told(marked, monkeypatch)
     network = Traveller()
     make_trained(network).predict(marked)
     assert network.seen_on == torch.device("meta")
+
+
+def test_predict_refuses_images_of_another_size_by_their_size():
+    with pytest.raises(InputError, match="of 32 × 32 pixels"):
+        make_trained().predict(Split(torch.zeros(2, 32, 32, dtype=torch.uint8)), "cpu")
 
 
 class Brightness(nn.Linear):

@@ -402,6 +402,15 @@ def test_a_folder_is_let_go_of_however_a_run_ends(stripes, tmp_path, monkeypatch
             pass
 
 
+def test_a_folder_whose_run_was_refused_is_free_while_the_error_is_kept(stripes, tmp_path):
+    """As a notebook keeps the last one, and with it all that the run had in its hands."""
+    quick_fit(stripes, ONE, folder=tmp_path)
+    with pytest.raises(CheckpointError, match="another run") as caught:
+        quick_fit(stripes, ONE, seed=1, folder=tmp_path)
+    with hold(tmp_path / "run"):
+        assert caught.tb
+
+
 @pytest.mark.parametrize("asked", [None, "1"])
 def test_a_resumed_run_keeps_its_number_of_threads_unless_told(stripes, tmp_path, monkeypatch, asked):
     monkeypatch.delenv("OMP_NUM_THREADS")
@@ -426,6 +435,13 @@ def test_a_resumed_run_keeps_its_number_of_threads_unless_told(stripes, tmp_path
 
 def interrupt():
     raise KeyboardInterrupt
+
+
+def test_a_run_that_is_stopped_again_counts_what_was_saved_before(stripes, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "seed_epoch", lambda seed, epoch: interrupt() if epoch else None)
+    for _ in range(2):
+        with pytest.raises(Interrupted, match="interrupted: 1 of 3 epochs are saved in"):
+            quick_fit(stripes, folder=tmp_path)
 
 
 def test_an_epoch_counts_as_saved_once_it_is(stripes, tmp_path, monkeypatch):
