@@ -1,4 +1,4 @@
-"""How many threads compute."""
+"""Where something is computed, and with how many threads."""
 
 import pytest
 import torch
@@ -12,7 +12,8 @@ from helpers.device import device as pick_device
 def free(monkeypatch):
     """A machine of four cores, on which nobody has said how many threads there are to be; afterwards as it was."""
     before = torch.get_num_threads()
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name in ("OMP_NUM_THREADS", "COURSE_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(device, "MOST_THREADS", 4)
     monkeypatch.setattr(device, "device", lambda: torch.device("cpu"))
     yield
@@ -27,16 +28,9 @@ def test_the_fastest_device_at_hand_is_taken(monkeypatch, cuda, mps, best):
 
 
 def test_a_device_can_be_named(monkeypatch):
-    monkeypatch.undo()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setenv("COURSE_DEVICE", "cpu")
-    assert device.device() == torch.device("cpu")
-    monkeypatch.delenv("COURSE_DEVICE")
-    assert device.device() == torch.device("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    for apple, name in ((True, "mps"), (False, "cpu")):
-        monkeypatch.setattr(torch.backends.mps, "is_available", lambda apple=apple: apple)
-        assert device.device() == torch.device(name)
+    assert pick_device() == torch.device("cpu")
 
 
 @pytest.mark.parametrize(("seconds", "best"), [({1: 0.3, 2: 0.2, 4: 0.9}, 2), ({1: 0.3, 2: 0.4, 4: 5.0}, 1)])
