@@ -212,12 +212,6 @@ def test_interrupt_and_full_disk_during_download(contents, tmp_path, monkeypatch
         load_mnist()
 
 
-def test_a_download_that_another_process_finished_is_used(contents, tmp_path, monkeypatch):
-    raw = tmp_path / "own" / "MNIST" / "raw"
-    monkeypatch.setattr(mnist_module, "_download", lambda file, folder: write_folder(raw, contents, packed=True))
-    assert load_mnist().source == "mnist"
-
-
 def test_environment_may_hold_a_tilde_and_spaces(contents, tmp_path, monkeypatch):
     write_folder(tmp_path / "data", contents)
     monkeypatch.setenv("HOME", str(tmp_path))

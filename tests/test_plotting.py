@@ -49,7 +49,7 @@ def close_figures():
 
 def test_no_figure_is_forgotten():
     drawn = {name for name, _ in inspect.getmembers(plotting, inspect.isfunction) if name.startswith("plot_")}
-    assert drawn == {*FIGURES, "plot_digits", "plot_receptive_fields"}
+    assert drawn == {*FIGURES, "plot_digits", "plot_receptive_fields", "plot_equation", "plot_network"}
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -194,3 +194,26 @@ def test_logarithmic_axes_have_plain_numbers(values, expected):
     shown = [tick.label1.get_text() for tick in ax.yaxis.get_major_ticks()]
     assert set(expected) <= set(shown), shown
     assert not any(tick.label1.get_text() for tick in ax.yaxis.get_minor_ticks())
+
+
+def test_an_equation_has_one_scale_and_writes_into_small_maps():
+    large, small = torch.full((7, 7), -4.0), torch.tensor([[0.5, -0.004], [1 / 3, -4.0]])
+    axes = plotting.plot_equation([large, "+", small], ["large", "small"], title="A sum")
+    assert [len(ax.images) for ax in axes] == [1, 0, 1] and not axes[0].texts and axes[1].texts[0].get_text() == "+"
+    assert axes[0].images[0].get_clim() == axes[2].images[0].get_clim() == (-4, 4)
+    assert [ax.get_title() for ax in axes] == ["large", "", "small"]
+    assert [text.get_text() for text in axes[2].texts] == ["0.5", "0", "0.33", "-4"]
+    assert [text.get_color() for text in axes[2].texts] == ["black", "black", "black", "white"]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_network_is_drawn_by_the_sizes_of_its_maps_and_stays_as_it_is(training):
+    network = build_model("lenet5_regularised").train(training)
+    ax = plotting.plot_network(network, receptive_field_table(network), title="LeNet-5")
+    names = ["image", "conv1", "pool1", "conv2", "pool2", "linear1", "linear2", "linear3"]
+    assert [text.get_text() for text in ax.texts[::2]] == names and ax.get_title() == "LeNet-5"
+    assert [block.get_height() for block in ax.patches] == [28, 24, 12, 8, 4, 1, 1, 1]
+    widths = [block.get_width() for block in ax.patches]
+    assert widths[0] == 1 and widths[1] == widths[2] < widths[3] == widths[4]
+    assert ax.texts[7].get_text().split() == ["16", "×8", "×8", "sees", "14", "px"]
+    assert network.training == training and network.norm1.running_mean.abs().sum() == 0
