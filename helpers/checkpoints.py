@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import math
 import os
 import pickle
 import re
@@ -16,7 +17,7 @@ from helpers.data import Split
 from helpers.errors import CheckpointError, Interrupted
 from helpers.files import hold, replace_file
 from helpers.models import build_model
-from helpers.recipes import read_recipe
+from helpers.recipes import Recipe, read_recipe
 from helpers.trained import Trained
 
 AGAIN = "Name another file, or train again"
@@ -77,8 +78,8 @@ def read_published(folder: Path) -> dict[str, str]:
     """The SHA-256 of each checkpoint of a folder that has a list of them, by file name."""
     if not (folder / PUBLISHED).is_file():
         return {}
-    lines = (folder / PUBLISHED).read_text(encoding="utf-8").splitlines()
-    return {name: digest for digest, name in (line.split() for line in lines)}
+    lines = (folder / PUBLISHED).read_text(encoding="utf-8", errors="replace").splitlines()
+    return {name.lstrip(" *"): digest for digest, _, name in (line.partition(" ") for line in lines)}
 
 
 def load_trained(path: Path | str) -> Trained:
@@ -90,13 +91,15 @@ def load_trained(path: Path | str) -> Trained:
     content = read_checkpoint(path)
     try:
         recipe = read_recipe(content["recipe"])
-        trained = Trained(build_model(recipe.model), recipe, content["seed"], content["history"])
+        _check_history(content["history"], recipe)
+        trained = Trained(build_model(recipe.model), recipe, int(content["seed"]), content["history"])
         weights = {re.sub(WRAPPERS, "", name): value for name, value in content["model"].items()}
         trained.network.load_state_dict(weights)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        if not all(value.isfinite().all() for value in weights.values()):
+            raise ValueError("its weights are not all numbers")
+    except Exception as error:  # whatever stands where a recipe, a history or weights should be
         remedy = "Name a checkpoint that this course's training wrote"
-        cause = " ".join(str(error).split())[:200]  # of keys that do not fit, torch lists them all
-        raise CheckpointError(path, f"does not hold a network of this course ({cause})", remedy) from error
+        raise CheckpointError(path, f"does not hold a network of this course ({error})", remedy) from error
     trained.network.eval()
     return trained
 
@@ -179,6 +182,7 @@ class RunFolder:
                 difference = _name_difference(part, content.get(part), value)
                 raise CheckpointError(path, f"is of another run: {difference}", ANEW)
         try:
+            _check_history(content["history"], trained.recipe)
             trained.network.load_state_dict(content["model"])
             for name, part in self.parts.items():
                 part.load_state_dict(content["parts"][name])
@@ -186,8 +190,19 @@ class RunFolder:
             self.done = len(trained.history)
             if not os.environ.get("OMP_NUM_THREADS"):  # other numbers of threads add up in another order
                 torch.set_num_threads(content.get("threads", self.threads))
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # as in `load_trained`
             raise CheckpointError(path, f"does not fit this run ({error})", ANEW) from error
+
+
+def _check_history(history: object, recipe: Recipe) -> None:
+    """Raise ValueError unless it is a list of a recipe's first epochs, with the same finite numbers for each."""
+    rows = [{name: float(value) for name, value in row.items()} for row in history]
+    if not all(math.isfinite(value) for row in rows for value in row.values()):
+        raise ValueError("its history has something else where numbers should be")
+    if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)) or len(rows) > recipe.epochs:
+        raise ValueError("its history is not that of its epochs")
+    if any(row.keys() != rows[0].keys() or "train_loss" not in row for row in rows):
+        raise ValueError("its history has other columns")
 
 
 def _describe(trained: Trained) -> dict:

@@ -152,8 +152,9 @@ def unpack(options: argparse.Namespace) -> int:
     archive = Path(options.archive)
     if not archive.name:
         raise DataError(options.archive or "the archive", "is no file", "Name a .tar of PNG digits")
-    folder = Path(options.folder or archive.with_name(archive.name.removesuffix(".gz").removesuffix(".tar")))
-    if folder == archive:
+    stem = archive.name.removesuffix(".gz").removesuffix(".tar")
+    folder = Path(options.folder or archive.parent / stem)
+    if not options.folder and stem in ("", ".", archive.name):
         raise DataError(archive, "does not end in .tar or .tar.gz", "Name a folder after the archive")
     left_out = data.unpack_tar(archive, folder)
     print(f"{len(data.PngDigits(folder)):,} digits are in {folder}")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+MOST_CHARACTERS = 300
+
 
 class CourseError(Exception):
     """Something that a reader can put right, and no fault of the course's code."""
@@ -19,7 +21,8 @@ class FileError(CourseError):
     """A file cannot be used or written."""
 
     def __init__(self, path: Path | str, problem: str, remedy: str):
-        super().__init__(f"{path}: {problem}. {remedy}.")
+        problem = " ".join(problem.split())[:MOST_CHARACTERS]  # what libraries say can be many lines
+        super().__init__(f"{path}: {problem}. {remedy}.".replace("\n", " "))
         self.path, self.problem = Path(path), problem
 
 

@@ -46,9 +46,10 @@ def hold(path: Path, seconds: float = 0) -> Iterator[None]:
         lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
         lock.acquire(timeout=seconds)
         who = f"process {os.getpid()} on {platform.node()}, since {time.strftime('%d %B, %H:%M')}"
-        holder.write_text(who, encoding="utf-8")
+        with replace_file(holder) as temporary:
+            temporary.write_text(who, encoding="utf-8")
     except filelock.Timeout as error:
-        who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+        who = holder.read_text(encoding="utf-8", errors="replace") if holder.is_file() else "another process"
         raise FileError(path, f"is in use by {who}", "Wait until that has ended, or stop it") from error
     except (OSError, NotImplementedError) as error:
         raise FileError(path, f"cannot be written ({error})", "Name another folder, or allow writing there") from error

@@ -10,6 +10,7 @@ from torch import fx, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from helpers.errors import InputError
+from helpers.models import explain_failure
 
 Pair = tuple[int, int]
 
@@ -59,16 +60,13 @@ def list_windows(model: nn.Module, input_shape: tuple[int, ...]) -> list[Window]
     model = _copy(model)
     try:
         traced = fx.GraphModule(model, _Tracer().trace(model))
-    except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
-        raise InputError(f"{type(model).__name__} decides at run time which layers it calls: {error}") from error
-    made = fx.Interpreter(traced, garbage_collect_values=False)
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            made.run(torch.zeros(2, *input_shape))
-    except RuntimeError as error:
+    except Exception as error:
         cause = str(error).partition("\n")[0]
-        raise InputError(f"{type(model).__name__} does not take one image of shape {input_shape}: {cause}") from error
-    values = {node: value for node, value in made.env.items() if node.op not in ("get_attr", "output")}
+        raise InputError(f"{type(model).__name__} decides at run time which layers it calls: {cause}") from error
+    run = fx.Interpreter(traced, garbage_collect_values=False)
+    with explain_failure(model, f"an image of shape {input_shape}"), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        run.run(torch.zeros(2, *input_shape))
+    values = {node: value for node, value in run.env.items() if node.op not in ("get_attr", "output")}
     shapes = {node: value.shape for node, value in values.items() if isinstance(value, torch.Tensor)}
     windows = list(_follow_chain(traced, values, shapes))
     if not windows:
@@ -80,12 +78,13 @@ def _copy(model: nn.Module) -> nn.Module:
     """A network on the CPU in eval mode, taken out of what it was wrapped in, that may be run without a trace."""
     if isinstance(model, torch.jit.ScriptModule):
         raise InputError(f"{model.original_name} is compiled by torch.jit: give the network that it was made from")
-    model = getattr(model, "_orig_mod", model)  # of torch.compile
+    if isinstance(getattr(model, "_orig_mod", None), nn.Module):  # of torch.compile
+        model = model._orig_mod
     model = model.module if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)) else model
     try:
         return copy.deepcopy(nn.Sequential(model) if isinstance(model, KNOWN) else model).cpu().float().eval()
-    except RuntimeError as error:
-        raise InputError(f"{type(model).__name__} keeps tensors of a run, so it has no copy: make it anew") from error
+    except Exception as error:
+        raise InputError(f"{type(model).__name__} keeps what has no copy, such as tensors of a run") from error
 
 
 def on_each_axis(function, *pairs) -> tuple:

@@ -5,7 +5,7 @@ import copy
 import io
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -141,7 +141,7 @@ def find_builder(name: str) -> Callable[[], nn.Module]:
         InputError: no network has that name.
     """
     kind, *numbers = str(name).split("-")
-    if kind not in MODELS or not all(number.isdecimal() and 0 < int(number) <= 4_096 for number in numbers):
+    if kind not in MODELS or not all(re.fullmatch("[0-9]{1,4}", text) and 0 < int(text) <= 4_096 for text in numbers):
         hint = "those of the lab are known once `lab` is imported"
         raise InputError(f"no network is called {name!r}; there are {', '.join(MODELS)} ({hint})")
     return partial(MODELS[kind], *map(int, numbers))
@@ -159,6 +159,20 @@ def build_model(name: str) -> nn.Module:
         raise InputError(f"{name!r} has numbers that {name.partition('-')[0]} does not take") from error
 
 
+@contextlib.contextmanager
+def explain_failure(model: nn.Module, images: str) -> Iterator[None]:
+    """Turn whatever a network raises in the block into a line that names it, and what it was given.
+
+    Raises:
+        InputError: it raised something.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise InputError(f"{type(model).__name__} does not take {images}: {cause}") from error
+
+
 def check_logits(model: nn.Module, images: torch.Tensor, *, training: bool = False) -> None:
     """Refuse images (n, 1, h, w) of which a network, in train or eval mode, does not make ten logits each.
 
@@ -166,12 +180,8 @@ def check_logits(model: nn.Module, images: torch.Tensor, *, training: bool = Fal
         InputError: it cannot take them, or makes something else of them.
     """
     what = f"{len(images)} images of {images.shape[2]} × {images.shape[3]} pixels"
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            shape = tuple(copy.deepcopy(model).cpu().train(training)(images).shape)
-    except (RuntimeError, ValueError) as error:
-        cause = str(error).partition("\n")[0]
-        raise InputError(f"the network cannot take a batch of {what}: {cause}") from error
+    with explain_failure(model, f"a batch of {what}"), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        shape = tuple(copy.deepcopy(model).cpu().train(training)(images).shape)
     if shape != (len(images), 10):
         raise InputError(f"of {what} the network makes {shape}, not ten logits each")
 
@@ -183,12 +193,10 @@ def count_parameters(model: nn.Module) -> int:
 
 def count_multiply_adds(model: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)) -> int:
     """Multiply-add pairs of convolutions and linear layers for one image (half of torch's count of operations)."""
-    training = model.training
-    model.eval()
-    first = next(model.parameters())
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.zeros(1, *input_shape, device=first.device, dtype=first.dtype))
-    model.train(training)
+    with explain_failure(model, f"one image of shape {input_shape}"), torch.random.fork_rng(devices=[]):
+        network = copy.deepcopy(model).cpu().float().eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(torch.zeros(1, *input_shape))
     return counter.get_total_flops() // 2
 
 
@@ -200,8 +208,9 @@ def print_summary(model: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)) 
     """
     import torchsummary  # only here, so that the course does without it elsewhere
 
-    with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(io.StringIO()) as printed:
-        torchsummary.summary(copy.deepcopy(model).cpu().eval(), input_shape, device="cpu")
+    printed, given = io.StringIO(), f"images of shape {input_shape}"
+    with torch.random.fork_rng(devices=[]), explain_failure(model, given), contextlib.redirect_stdout(printed):
+        torchsummary.summary(copy.deepcopy(model).cpu().float().eval(), input_shape, device="cpu")
     print(printed.getvalue(), end="")
     counted, held = re.search(r"Trainable params: ([\d,]+)", printed.getvalue())[1], f"{count_parameters(model):,}"
     if counted != held:

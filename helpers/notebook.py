@@ -17,7 +17,7 @@ from helpers.device import choose_threads, device
 from helpers.files import HOME
 from helpers.plotting import set_style
 
-FAST = os.environ.get("COURSE_FAST", "").lower() in ("1", "true", "yes", "on")
+FAST = os.environ.get("COURSE_FAST", "").strip().lower() in ("1", "true", "yes", "on")
 # Only `make outputs` publishes; any other run leaves what the project comes with as it is.
 PUBLISHED = os.environ.get("COURSE_PUBLISH") == "1"
 BUILD = HOME / "build" if os.access(HOME, os.W_OK) else Path(tempfile.gettempdir()) / "mnist-cnn-course"

@@ -68,9 +68,9 @@ class Recipe:
         # Checkpoints give back plain numbers only: not those of NumPy, which would not equal them.
         for name in ("batch_size", "epochs", "decay_every"):
             if name != "decay_every" or self.decay_every is not None:
-                object.__setattr__(self, name, int(_check_number(name, getattr(self, name), numbers.Integral, 1)))
+                object.__setattr__(self, name, int(_check_number(name, getattr(self, name), numbers.Integral, 1, 1e6)))
         for name in ("learning_rate", "momentum"):
-            object.__setattr__(self, name, float(_check_number(name, getattr(self, name), numbers.Real, 0)))
+            object.__setattr__(self, name, float(_check_number(name, getattr(self, name), numbers.Real, 0, 1e30)))
         if self.learning_rate == 0 or self.momentum >= 1:
             wrong = f"not {self.learning_rate} and {self.momentum}"
             raise InputError(f"learning_rate must be above 0 and momentum below 1, {wrong}")
@@ -120,10 +120,12 @@ class Recipe:
         return torch.preserve_format if device.type == "mps" else torch.channels_last
 
 
-def _check_number(name: str, value: object, kind: type, low: int) -> numbers.Real:
-    """The value itself, if it is a number of that kind and not below `low`."""
-    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value < math.inf:
-        raise InputError(f"{name} must be a{' whole' * (kind is numbers.Integral)} number from {low}, not {value!r}")
+def _check_number(name: str, value: object, kind: type, low: float, high: float) -> numbers.Real:
+    """The value itself, if it is a number of that kind, from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+        found = "one far from that" if isinstance(value, int) and abs(value) > 10**20 else repr(value)
+        what = f"a{' whole' * (kind is numbers.Integral)} number from {low} to {high:g}"
+        raise InputError(f"{name} must be {what}, not {found}")
     return value
 
 

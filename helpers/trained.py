@@ -104,7 +104,8 @@ class Trained:
             device: where to compute; the fastest at hand by default.
             change: what to do to the images first, float (b, 1, 28, 28) in 0–1.
         """
-        network, home, training = self.network, next(self.network.parameters()).device, self.network.training
+        network, training = self.network, self.network.training
+        home = next(network.parameters(), torch.zeros(())).device
         device = torch.device(device or pick_device())
         check_logits(network, torch.zeros(1, 1, *split.images.shape[1:]))
         batches = Batches(split, BATCH_SIZE, device, scaling=self.recipe.scaling)

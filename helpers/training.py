@@ -170,7 +170,11 @@ def check_splits(network: nn.Module, recipe: Recipe, train: Split, validation: S
     if any(split.labels is None or len(split) == 0 for split in (train, train if validation is None else validation)):
         raise InputError("training needs images, one at least, and their labels")
     smallest = len(train) % recipe.batch_size or recipe.batch_size
-    check_logits(network, torch.zeros(min(smallest, 2), 1, *train.images.shape[1:]), training=True)
+    try:
+        check_logits(network, torch.zeros(min(smallest, 2), 1, *train.images.shape[1:]), training=True)
+    except InputError as error:
+        remedy = ": that is the last batch, so choose another batch size" * (smallest == 1)
+        raise InputError(f"{error}{remedy}") from error
     check_logits(network, torch.zeros(1, 1, *(validation or train).images.shape[1:]))
 
 

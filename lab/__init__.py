@@ -9,5 +9,3 @@ results_table                     the README's table
 text_files                        written whole or not at all
 commands                          `python -m lab`
 """
-
-from lab import augmentation, networks, recipes  # noqa: F401  known to `helpers` once they are imported

@@ -108,6 +108,8 @@ class LabRecipe(Recipe):
         if self.schedule == "steps":
             return super().make_scheduler(optimiser, images)
         steps = self.count_steps(images)
+        if self.warm_up * steps == 1:
+            raise InputError(f"a warm_up of one step, {self.warm_up} of {steps}, has no length: choose another one")
         return torch.optim.lr_scheduler.OneCycleLR(
             optimiser, self.learning_rate, steps, pct_start=self.warm_up, cycle_momentum=False
         )

@@ -150,6 +150,8 @@ def read_record(path: Path | str) -> Record:
         RecordError: it cannot be read, is incomplete, contradicts itself or is of another recipe than today's.
     """
     path, remedy = Path(path), "Delete it and run `make results`"
+    if path.exists() and not path.is_file():
+        raise RecordError(path, "is no file", "Take it away")
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         problem = _find_gap(content)
@@ -205,6 +207,9 @@ def _find_wrong_numbers(record: Record) -> str | None:
     numbers = [record.images, record.parameters, record.epochs, record.seconds, *sum(record.history.values(), [])]
     if not all(type(number) in (int, float) and 0 <= number < math.inf for number in numbers):
         return "has something else where numbers should be"
+    shares = [share for name, values in record.history.items() if name.endswith("accuracy") for share in values]
+    if max(shares) > 1:
+        return "has an accuracy above 1"
     if record.parameters != _count_parameters(record.settings["model"]):
         return f"is of a network with {record.parameters} parameters, which {record.settings['model']} has not"
     if (not 0 < record.images < IMAGES) if held_out else (record.images != IMAGES):

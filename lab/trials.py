@@ -116,6 +116,8 @@ def read_trials(path: Path) -> pd.DataFrame:
     """
     if not path.exists():
         return pd.DataFrame()
+    if not path.is_file():
+        raise FileError(path, "is no file", "Take it away")
     remedy = "Mend it, or put the last good one in its place: git checkout data/trials.csv"
     try:
         text = path.read_text(encoding="utf-8")
@@ -126,7 +128,7 @@ def read_trials(path: Path) -> pd.DataFrame:
         if names[0] != "validation_accuracy":
             raise FileError(path, f"begins with {names[0]!r}, not with validation_accuracy", remedy)
         return pd.read_csv(io.StringIO(text))
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError, LookupError, csv.Error) as error:
         raise FileError(path, f"is not a readable table of trials ({error})", remedy) from error
 
 
@@ -141,4 +143,4 @@ def add_trial(trial: dict, path: Path) -> None:
         try:
             replace_text(path, table.to_csv(index=False, lineterminator="\n"))
         except OSError as error:
-            raise FileError(path, f"cannot be written ({error})", "Free some space, and add the row by hand") from error
+            raise FileError(path, f"cannot be written ({error})", "Free some space, or name another folder") from error

@@ -203,3 +203,41 @@ def test_a_pipe_or_a_device_is_no_checkpoint(tmp_path):
     for path in (tmp_path / "pipe", "/dev/zero", tmp_path):
         with pytest.raises(CheckpointError, match="is no file. Name a checkpoint"):
             read_checkpoint(path)
+
+
+HISTORIES = {
+    "no list": 3,
+    "no rows": [1, 2],
+    "a text for a number": [{"epoch": 1, "train_loss": "low"}],
+    "no number": [{"epoch": 1, "train_loss": float("nan")}],
+    "two first epochs": [{"epoch": 1, "train_loss": 1.0}] * 2,
+    "an epoch too many": [{"epoch": number, "train_loss": 1.0} for number in (1, 2, 3)],
+    "other columns": [{"epoch": 1, "train_loss": 1.0}, {"epoch": 2, "train_loss": 1.0, "seconds": 1.0}],
+}
+
+
+@pytest.mark.parametrize("kind", HISTORIES)
+def test_a_history_that_cannot_be_is_refused(run, tmp_path, kind):
+    save_trained(tmp_path / "a.pt", run)
+    write_checkpoint(tmp_path / "a.pt", read_checkpoint(tmp_path / "a.pt") | {"history": HISTORIES[kind]})
+    with pytest.raises(CheckpointError, match="a.pt: does not hold a network of this course"):
+        load_trained(tmp_path / "a.pt")
+
+
+def test_weights_that_are_no_numbers_are_refused(run, tmp_path):
+    run.network.conv1.bias.data[0] = float("inf")
+    save_trained(tmp_path / "a.pt", run)
+    with pytest.raises(CheckpointError, match="its weights are not all numbers"):
+        load_trained(tmp_path / "a.pt")
+
+
+def test_a_list_of_hashes_may_be_written_in_any_usual_way(run, tmp_path):
+    save_trained(tmp_path / "my net.pt", run)
+    save_trained(tmp_path / "b.pt", run)
+    publish_hashes(tmp_path)
+    digests = read_published(tmp_path)
+    assert set(digests) == {"my net.pt", "b.pt"} and load_trained(tmp_path / "my net.pt").seed == 3
+    (tmp_path / "SHA256SUMS").write_bytes(f"\n<<<<<<< HEAD\n{'0' * 64} *b.pt\n".encode() + b"\xff\n")
+    with pytest.raises(CheckpointError, match="b.pt: is not the file whose hash"):
+        load_trained(tmp_path / "b.pt")
+    assert load_trained(tmp_path / "my net.pt").seed == 3

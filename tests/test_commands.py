@@ -231,3 +231,10 @@ def test_train_says_how_many_threads_compute(capsys, monkeypatch):
     monkeypatch.setattr(commands, "choose_threads", lambda: "threads: 7, the fastest")
     assert commands.main(["train", "quick"]) == 0
     assert "\nthreads: 7, the fastest\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [".tar", "..tar", ".gz", ".tar.gz"])
+def test_a_name_that_is_all_ending_is_no_archive(name, capsys, tmp_path):
+    (tmp_path / name).write_bytes(b"")
+    assert commands.main(["unpack", str(tmp_path / name)]) == 1
+    assert "does not end in .tar or .tar.gz. Name a folder" in capsys.readouterr().err

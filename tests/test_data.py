@@ -473,3 +473,9 @@ def test_a_file_that_another_process_fetched_meanwhile_is_used(contents, tmp_pat
     raw = tmp_path / "own" / "MNIST" / "raw"
     monkeypatch.setattr(mnist_module, "_download", lambda *_: write_folder(raw, contents) and "the disk was locked")
     assert load_mnist().source == "mnist"
+
+
+def test_an_own_folder_that_is_a_file_is_one_line(contents, tmp_path):
+    (tmp_path / "own").write_text("in the way")
+    with pytest.raises(DataError, match="own: cannot be looked into"):
+        load_mnist()

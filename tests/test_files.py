@@ -85,7 +85,8 @@ def test_a_notebook_shows_an_error_as_one_line(error, line):
 
 
 def test_what_one_holds_another_is_told_of_or_waits_for(tmp_path):
-    path, code = tmp_path / "new" / "a", "import os, sys, time; from pathlib import Path; from helpers.files import hold\n"
+    path = tmp_path / "new" / "a"
+    code = "import os, sys, time; from pathlib import Path; from helpers.files import hold\n"
     code += "with hold(Path(sys.argv[1])):\n    print(os.getpid(), flush=True); time.sleep(float(sys.argv[2]))"
     for seconds, kill in ((30, True), (0.5, False)):
         command = [sys.executable, "-c", code, str(path), str(seconds)]
@@ -123,3 +124,24 @@ def test_what_nobody_can_hold_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(type(tmp_path), "mkdir", forbidden)
     with pytest.raises(FileError, match="cannot be written .*Permission denied"), hold(tmp_path / "folder" / "a"):
         pass
+
+
+def test_a_holder_of_any_kind_is_no_trouble(tmp_path):
+    precious, holder = tmp_path / "precious", tmp_path / ".a.holder"
+    precious.write_text("keep")
+    holder.symlink_to(precious)
+    with hold(tmp_path / "a"):
+        assert precious.read_text() == "keep" and not holder.is_symlink(), "the link was replaced, not followed"
+        holder.write_bytes(b"\xff\xfe")
+        with pytest.raises(FileError, match="a: is in use by"), hold(tmp_path / "a"):
+            pass
+        holder.unlink()
+        holder.mkdir()
+        with pytest.raises(FileError, match="a: is in use by another process"), hold(tmp_path / "a"):
+            pass
+        holder.rmdir()
+
+
+def test_a_line_of_an_error_is_one_line_and_not_a_page():
+    line = str(FileError("a\nb.pt", "is bad (" + "key\n\t" * 500 + ")", "Name another"))
+    assert "\n" not in line and "a b.pt: is bad (key key" in line and len(line) < 400

@@ -59,7 +59,7 @@ def test_a_record_of_the_sample_is_refused(sample, command, capsys, monkeypatch)
         ("reproduce nobody mlp", "no recipe is called nobody; there are five_conv"),
         ("reproduce mlp --seeds -1", "from 0 to 1,000,000, not -1"),
         ("trial quick epochs=x", "epochs: .*'x'"),
-        ("trial quick epochs=0", "epochs must be a whole number from 1, not 0"),
+        ("trial quick epochs=0", "epochs must be a whole number from 1 to 1e.06, not 0"),
         ("trial quick colour=red", "no field 'colour'"),
         ("trial quick learning_rate=nan", "not nan"),
         ("trial quick warm_up=7", "warm_up must be from 0 and below 1, not 7"),

@@ -170,3 +170,10 @@ def test_a_value_of_another_type_is_refused_by_name(change):
     (name,) = change
     with pytest.raises(InputError, match="no network" if name == "model" else name):
         LabRecipe(**{"model": "mlp"} | change)
+
+
+def test_a_warm_up_of_a_single_step_is_refused():
+    recipe = LabRecipe(model="mlp", schedule="one_cycle", warm_up=0.25, batch_size=32, epochs=1)
+    with pytest.raises(InputError, match="a warm_up of one step, 0.25 of 4, has no length"):
+        learning_rates(recipe, 128)
+    assert len(learning_rates(recipe, 160)) == 5

@@ -159,8 +159,22 @@ def test_a_network_is_looked_at_as_it_will_be_used():
     network, two, one = build_model("lenet5_regularised"), torch.zeros(2, 1, 28, 28), torch.zeros(1, 1, 28, 28)
     check_logits(network, two, training=True)
     check_logits(network, one)
-    with pytest.raises(InputError, match="a batch of 1 images of 28 × 28 pixels: Expected more than 1 value"):
+    with pytest.raises(InputError, match="a batch of 1 images of 28 × 28 pixels: ValueError: Expected more"):
         check_logits(network, one, training=True)
     with pytest.raises(InputError, match="of 28 × 40 pixels"):
         check_logits(network, torch.zeros(1, 1, 28, 40))
     assert network.training and network.norm1.running_mean.abs().sum() == 0, "it was a copy"
+
+
+class Odd(nn.Module):
+    def forward(self, images):
+        return {"logits": images.flatten(1)[:, :10]}
+
+
+def test_whatever_a_network_does_is_one_line():
+    for ask in (count_multiply_adds, print_summary):
+        with pytest.raises(InputError, match="Network does not take .*of shape .3, 28, 28.: RuntimeError: Given"):
+            ask(build_model("lenet5"), (3, 28, 28))
+    with pytest.raises(InputError, match="Odd does not take a batch of 1 images .*AttributeError: 'dict' object"):
+        check_logits(Odd(), torch.zeros(1, 1, 28, 28))
+    assert count_multiply_adds(nn.Flatten()) == 0

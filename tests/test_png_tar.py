@@ -7,6 +7,7 @@ import random
 import shutil
 import tarfile
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -243,3 +244,35 @@ def test_a_picture_of_a_hundred_million_pixels_is_refused_unread(tmp_path, monke
     (tmp_path / "1_7.png").write_bytes(png(torch.zeros(60, 60, dtype=torch.uint8)))
     with pytest.raises(DataError, match="1_7.png: is not a readable digit"):
         PngDigits(tmp_path)[0]
+
+
+def test_every_checksum_of_an_image_is_read(tmp_path):
+    """A PNG that lost its tail, of which Pillow shows what is left."""
+    whole = png(torch.randint(0, 255, (28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)))
+    for number in range(40, len(whole), 7):
+        for damaged in (whole[:number] + bytes(len(whole) - number), whole[:number]):
+            (tmp_path / "1_7.png").write_bytes(damaged)
+            with pytest.raises(DataError, match="1_7.png: is not a readable digit"):
+                PngDigits(tmp_path)[0]
+
+
+def test_sixteen_bits_a_pixel_are_refused_rather_than_cut_off(tmp_path):
+    Image.fromarray(np.arange(784, dtype=np.uint16).reshape(28, 28) * 80).save(tmp_path / "1_7.png")
+    with pytest.raises(DataError, match="28 × 28 pixels of 16 bits, digits have 28 × 28 of 8 bits"):
+        PngDigits(tmp_path)[0]
+
+
+def test_an_archive_of_headers_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(png_tar, "MOST_MEMBERS", 3)
+    for name, count in (("few.tar", 3), ("many.tar", 4)):
+        with tarfile.open(tmp_path / name, "w") as tar:
+            for number in range(count):
+                add(tar, f"{number}_7.png", png(torch.zeros(28, 28, dtype=torch.uint8)))
+    assert not unpack_tar(tmp_path / "few.tar", tmp_path / "few")
+    with pytest.raises(DataError, match="many.tar: holds more than 3 members"):
+        unpack_tar(tmp_path / "many.tar", tmp_path / "many")
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 0
+    (tmp_path / "deep.tar").write_bytes(header.tobuf() * 3_000 + bytes(1_024))
+    with pytest.raises(DataError, match="deep.tar: cannot be unpacked"):
+        unpack_tar(tmp_path / "deep.tar", tmp_path / "deep")

@@ -238,7 +238,7 @@ def test_published_branching_networks_are_refused(name):
         (Rearranged(), "mixes or rearranges"),
         (nn.Sequential(nn.Softmax(dim=3)), "mixes or rearranges"),
         (nn.Sequential(nn.Flatten(), nn.Linear(784, 49), nn.Unflatten(1, (1, 7, 7))), "gives shape"),
-        (nn.Sequential(nn.Conv2d(3, 1, 3)), "does not take one image.*: .*to have 3 channels, but got 1 channels"),
+        (nn.Sequential(nn.Conv2d(3, 1, 3)), "does not take an image.*: .*to have 3 channels, but got 1 channels"),
         (nn.Sequential(), "has no layers"),
     ],
 )
@@ -299,5 +299,5 @@ def test_what_cannot_be_looked_into_is_refused_with_its_true_reason():
     keeper = Keeper(nn.Conv2d(1, 1, 3))
     assert receptive_field_table(keeper)["receptive_field"].tolist() == [3]
     keeper(torch.zeros(1, 1, 28, 28))
-    with pytest.raises(InputError, match="Keeper keeps tensors of a run, so it has no copy: make it anew"):
+    with pytest.raises(InputError, match="Keeper keeps what has no copy, such as tensors of a run"):
         receptive_field_table(keeper)

@@ -11,6 +11,7 @@ from torch import nn
 
 from helpers.augmentation import AUGMENTATIONS, crop_and_rotate
 from helpers.data.batches import SCALINGS
+from helpers.errors import InputError
 from helpers.models import build_model
 from helpers.recipes import KINDS, RECIPES, Recipe, learning_rates, read_recipe
 from lab.recipes import LabRecipe
@@ -136,3 +137,10 @@ def test_a_field_that_was_given_up_is_left_out(monkeypatch):
     assert read_recipe(old) == QUICK
     with pytest.raises(ValueError, match="'lion'"):
         read_recipe(old | {"optimiser": "lion"})
+
+
+@pytest.mark.parametrize("change", [{"epochs": 2**31}, {"batch_size": 10**5_000}, {"learning_rate": 1e39}])
+def test_a_number_that_no_run_could_have_is_refused_in_a_short_line(change):
+    with pytest.raises(InputError, match=f"{[*change][0]} must be") as caught:
+        Recipe(model="mlp", **change)
+    assert len(str(caught.value)) < 150

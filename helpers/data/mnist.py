@@ -95,12 +95,8 @@ def load_mnist(root: Path | str | None = None, *, download: bool = True) -> Mnis
     """
     for name, folder in (("root", root), ("MNIST_ROOT", os.environ.get("MNIST_ROOT"))):
         if folder:
-            try:
-                if raw := _find_raw_folder(Path(str(folder).strip()).expanduser()):
-                    return _load_folder(raw)
-            except (OSError, RuntimeError) as error:
-                remedy = "Name a folder that you may read, with the four MNIST files in it"
-                raise DataError(folder, f"cannot be looked into ({error})", remedy) from error
+            if raw := _find_raw_folder(folder):
+                return _load_folder(raw)
             warnings.warn(f"{name}={folder} holds no MNIST file: looking further", stacklevel=2)
     # Beside an installed package, nothing is kept.
     download = download and os.environ.get("COURSE_OFFLINE") != "1" and (HOME / "pyproject.toml").exists()
@@ -119,12 +115,17 @@ def describe_source(mnist: Mnist) -> str:
     return BANNER.format(counts=counts, reason=mnist.reason)
 
 
-def _find_raw_folder(folder: Path) -> Path | None:
+def _find_raw_folder(folder: Path | str) -> Path | None:
     """The folder itself, or torchvision's `MNIST/raw` below it, where it holds an MNIST file; else None."""
-    for raw in (folder, folder / "raw", folder / "MNIST" / "raw"):
-        present = {path.name.removesuffix(".gz") for path in raw.iterdir()} if raw.exists() else set()
-        if present & {file.name for file in FILES.values()}:
-            return raw
+    try:
+        home = Path(str(folder).strip()).expanduser()
+        for raw in (home, home / "raw", home / "MNIST" / "raw"):
+            present = {path.name.removesuffix(".gz") for path in raw.iterdir()} if raw.exists() else set()
+            if present & {file.name for file in FILES.values()}:
+                return raw
+    except (OSError, RuntimeError) as error:
+        remedy = "Name a folder that you may read, with the four MNIST files in it"
+        raise DataError(folder, f"cannot be looked into ({error})", remedy) from error
     return None
 
 

@@ -21,7 +21,8 @@ NAME = re.compile(r"(?P<id>[0-9]{1,12})_(?P<label>[0-9])\.png", re.IGNORECASE)
 SIDE = 28
 # Generous for 70,000 digits of at most 2 KB each; an archive that unpacks to more is no archive of digits.
 MOST_BYTES_A_DIGIT, MOST_BYTES = 65_536, 1_000_000_000
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow may say
+MOST_MEMBERS = 200_000
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 NEW_COPY = "Get it from its source again"
 
 
@@ -64,7 +65,9 @@ def _read_digits(archive: Path) -> tuple[dict[str, bytes], Counter[str]]:
     stream = io.BytesIO(read_bytes(archive, MOST_BYTES))
     try:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
-            for member in tar:
+            for number, member in enumerate(tar):
+                if number == MOST_MEMBERS:
+                    raise DataError(archive, f"holds more than {MOST_MEMBERS:,} members", "Name another one")
                 name = _name_digit(archive, member, left_out)
                 if name in digits:
                     raise DataError(archive, f"holds {name} twice", NEW_COPY)
@@ -72,7 +75,7 @@ def _read_digits(archive: Path) -> tuple[dict[str, bytes], Counter[str]]:
                     digits[name] = tar.extractfile(member).read()
                     _decode(digits[name])
             end = tar.offset
-    except (tarfile.TarError, EOFError, *UNREADABLE) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError) as error:
         raise DataError(archive, f"cannot be unpacked ({name}: {error})", NEW_COPY) from error
     # tarfile takes a damaged header, or none, for the end. The true end is two blocks of zeros, then only zeros.
     stream.seek(end)
@@ -110,14 +113,20 @@ def _decode(content: bytes) -> torch.Tensor:
     """A digit uint8 (1, 28, 28) from a PNG, with all of its checksums read; ink is light, what is transparent is 0.
 
     Raises:
-        UNREADABLE: Pillow cannot read it, or it has another size.
+        ValueError: Pillow cannot read it, or it has another size or depth.
     """
-    for check in (Image.Image.verify, Image.Image.load):  # verify leaves an image that cannot be used
+    try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            if image.size != (SIDE, SIDE):
-                raise ValueError(f"it has {image.width} × {image.height} pixels, digits have {SIDE} × {SIDE}")
-            check(image)
+            if image.size != (SIDE, SIDE) or image.mode.startswith("I"):
+                size = f"{image.width} × {image.height} pixels{' of 16 bits' * image.mode.startswith('I')}"
+                raise ValueError(f"it has {size}, digits have {SIDE} × {SIDE} of 8 bits")
+            image.verify()  # reads all checksums, and leaves an image that cannot be used
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             grey, alpha = np.moveaxis(np.array(image.convert("RGBA").convert("LA"), dtype=np.float32), 2, 0)
+        if not content.endswith(PNG_END):
+            raise ValueError("it is cut off")
+    except Exception as error:  # over damaged bytes, Pillow raises nearly any type
+        raise ValueError(str(error)) from error
     if (alpha < 128).mean() > 0.5 and (grey * alpha).sum() < 128 * alpha.sum():
         grey = 255 - grey  # dark ink on nothing
     return torch.from_numpy((grey * alpha / 255).round().astype(np.uint8))[None]
@@ -156,6 +165,6 @@ class PngDigits(Dataset):
 
     def _read(self, path: Path) -> torch.Tensor:
         try:
-            return _decode(path.read_bytes())
-        except UNREADABLE as error:
+            return _decode(read_bytes(path, MOST_BYTES_A_DIGIT))
+        except ValueError as error:
             raise DataError(path, f"is not a readable digit ({error})", "Unpack the archive again") from error
