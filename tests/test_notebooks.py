@@ -8,7 +8,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
+from torch import nn
 
+from helpers.models import build_model
 from tools.notebook_rules import ROOT, code_cells, find_notebooks, find_violations, prose, read_notebook
 from tools.set_repository import read_repository, set_repository
 
@@ -198,3 +201,21 @@ def run_python(script: str, folder: Path, *options: str, **environment: str) -> 
     environment = {**os.environ, **environment}
     command = [sys.executable, *options, "-c", script]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_the_solution_that_builds_recipe_b_is_recipe_b():
+    """What stands folded on page 2, and never runs there."""
+    cells = read_notebook(NOTEBOOKS[1]).cells
+    (solution,) = [cell.source for cell in cells if cell.cell_type == "markdown" and "def block(" in cell.source]
+    names = {"nn": nn}
+    exec(re.search(r"```python\n(.*?)```", solution, re.DOTALL)[1], names)
+    compact, images = build_model("compact").eval(), torch.rand(3, 1, 28, 28)
+    names["mine"].load_state_dict(dict(zip(names["mine"].state_dict(), compact.state_dict().values())))
+    assert torch.allclose(names["mine"].eval()(images), compact(images), atol=1e-5)
+
+
+def test_a_learner_writes_networks_in_plain_pytorch():
+    code = "\n".join(cell.source for cell in code_cells(read_notebook(NOTEBOOKS[1])))
+    written = ("Conv2d", "MaxPool2d", "ReLU", "BatchNorm2d", "Linear", "Flatten", "Sequential")
+    assert not [name for name in written if f"nn.{name}(" not in code]
+    assert "assert torch.equal(lenet5(images), tested(images))" in code
