@@ -235,6 +235,7 @@ def test_a_list_of_hashes_may_be_written_in_any_usual_way(run, tmp_path):
     save_trained(tmp_path / "my net.pt", run)
     save_trained(tmp_path / "b.pt", run)
     publish_hashes(tmp_path)
+    publish_hashes(tmp_path)
     digests = read_published(tmp_path)
     assert set(digests) == {"my net.pt", "b.pt"} and load_trained(tmp_path / "my net.pt").seed == 3
     (tmp_path / "SHA256SUMS").write_bytes(f"\n<<<<<<< HEAD\n{'0' * 64} *b.pt\n".encode() + b"\xff\n")

@@ -238,3 +238,12 @@ def test_a_name_that_is_all_ending_is_no_archive(name, capsys, tmp_path):
     (tmp_path / name).write_bytes(b"")
     assert commands.main(["unpack", str(tmp_path / name)]) == 1
     assert "does not end in .tar or .tar.gz. Name a folder" in capsys.readouterr().err
+
+
+def test_a_default_that_is_asked_for_is_the_same_run(asked):
+    folders = []
+    for arguments in ([], ["--epochs", "20", "--lr", "0.01", "--batch-size", "128"]):
+        with pytest.raises(ZeroDivisionError):
+            commands.main(["train", "compact", *arguments])
+        folders.append(asked["folder"])
+    assert folders[0] == folders[1]

@@ -479,3 +479,9 @@ def test_an_own_folder_that_is_a_file_is_one_line(contents, tmp_path):
     (tmp_path / "own").write_text("in the way")
     with pytest.raises(DataError, match="own: cannot be looked into"):
         load_mnist()
+
+
+def test_what_was_read_may_be_written_to(recwarn):
+    values = parse_idx(idx_bytes(torch.zeros(3, dtype=torch.uint8)))
+    values += 1
+    assert values.tolist() == [1, 1, 1] and not [w for w in recwarn if "writable" in str(w.message)]

@@ -108,3 +108,11 @@ def test_occlusion_finds_what_matters():
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (22, 26, 22, 26)
     assert falls[3, 3].abs() < 1e-6
     assert image.count_nonzero() == 2, "the image itself stays as it is"
+
+
+def test_bins_that_err_in_either_direction_do_not_cancel():
+    sure = torch.tensor([0.6, 0.96])  # the first always right, the second always wrong
+    logits = torch.zeros(2, 10)
+    logits[:, 0] = torch.log(9 * sure / (1 - sure))
+    error = calibration_error(Predictions(logits, torch.tensor([0, 1])))
+    assert error == pytest.approx((0.4 + 0.96) / 2, abs=1e-3)

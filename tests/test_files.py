@@ -102,6 +102,7 @@ def test_what_one_holds_another_is_told_of_or_waits_for(tmp_path):
         raise ZeroDivisionError
     with hold(path):
         assert not list(path.parent.glob("[!.]*")), "nothing that a reader would see"
+    assert not (path.parent / ".a.holder").exists()
 
 
 def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch):

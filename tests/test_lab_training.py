@@ -133,3 +133,7 @@ def test_the_augmentation_of_each_epoch_is_that_of_the_recipe(stripes, monkeypat
     recipe = dataclasses.replace(QUICK, batch_size=400, epochs=4, augmentation="affine", fading=True)
     fit(recipe, stripes, device="cpu")
     assert strengths == [1.0, 1.0, 0.75, 0.25]
+
+
+def test_validation_images_reach_the_loop(stripes):
+    assert "validation_accuracy" in fit(dataclasses.replace(QUICK, epochs=1), stripes, stripes.take(50)).history[0]

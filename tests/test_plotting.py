@@ -164,9 +164,9 @@ def test_text_on_the_map_of_digits_can_be_read():
 
 
 def test_runs_show_each_run_their_mean_and_the_published_figure():
-    ax = plot_runs(pd.Series([100, 120, 50], index=["a", "a", "b"]), {"a": 90})
+    ax = plot_runs(pd.Series([100, 100, 130, 50], index=["a", "a", "a", "b"]), {"a": 90})
     points = [line.get_xdata() for line in ax.lines]
-    assert [list(x) for x in points] == [[100, 120], [110, 110], [90], [50], [50, 50]]
+    assert [list(x) for x in points] == [[100, 100, 130], [110, 110], [90], [50], [50, 50]]
     assert [text.get_text() for text in ax.figure.legends[0].texts] == ["one run", "mean of the runs", "published"]
     assert ax.yaxis_inverted(), "the first on top"
 

@@ -190,6 +190,14 @@ def test_damaged_archive_leaves_no_folder(archive, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["train.tar"]
 
 
+def test_digits_are_unpacked_beside_their_folder_where_a_rename_is_one_step(archive, tmp_path, monkeypatch):
+    places, make = [], png_tar.tempfile.TemporaryDirectory
+    spy = lambda **options: places.append(options.get("dir")) or make(**options)  # noqa: E731
+    monkeypatch.setattr(png_tar.tempfile, "TemporaryDirectory", spy)
+    unpack_tar(archive, tmp_path / "there" / "out")
+    assert places == [tmp_path / "there"]
+
+
 def test_existing_folder_is_never_overwritten(archive, tmp_path):
     unpack_tar(archive, tmp_path / "out")
     with pytest.raises(DataError, match="exists already"):

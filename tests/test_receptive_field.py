@@ -301,3 +301,21 @@ def test_what_cannot_be_looked_into_is_refused_with_its_true_reason():
     keeper(torch.zeros(1, 1, 28, 28))
     with pytest.raises(InputError, match="Keeper keeps what has no copy, such as tensors of a run"):
         receptive_field_table(keeper)
+
+
+class Shaken(nn.Sequential):
+    def forward(self, images):
+        return F.dropout(super().forward(images), 0.5, training=True)
+
+
+def test_a_network_that_draws_numbers_even_in_eval_mode_does_not_move_the_random_state():
+    network = Shaken(nn.Conv2d(1, 2, 3))
+    state = torch.random.get_rng_state()
+    receptive_field_table(network)
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("size", [(4, 3), (3, 4)])
+def test_pooling_that_is_uneven_along_one_axis_is_refused(size):
+    with pytest.raises(InputError, match="windows of different sizes"):
+        receptive_field_table(nn.Sequential(nn.AdaptiveAvgPool2d(size)))

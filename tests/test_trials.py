@@ -164,3 +164,10 @@ def test_a_damaged_table_is_named_and_left_alone(tmp_path, content, problem):
 
 def test_the_committed_table_is_whole():
     assert len(read_trials(trials.TABLE)) > 100
+
+
+def test_a_trial_s_seconds_are_the_student_s(mnist, asked, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(trials.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(trials, "train_teachers", lambda *_: clock.__setitem__(0, 100.0) or [])
+    assert run_trial(SMALL, mnist, 0, held_out=80)["seconds"] == 0
