@@ -1,19 +1,13 @@
 """Runs the commands of `lab.commands`."""
 
-import os
 import sys
+
+from helpers.__main__ import run
 
 
 def main() -> int:
     """Run the command line; returns the exit status."""
-    os.environ["MPLBACKEND"] = "Agg"  # figures go to files
-    try:
-        from lab.commands import main  # takes seconds, in which someone may change their mind
-
-        return main()
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
+    return run("lab.commands")
 
 
 if __name__ == "__main__":
