@@ -185,7 +185,9 @@ class RunFolder:
             _check_history(content["history"], trained.recipe)
             trained.network.load_state_dict(content["model"])
             for name, part in self.parts.items():
+                _check_state(name, content["parts"][name], part.state_dict())
                 part.load_state_dict(content["parts"][name])
+            _check_memory(self.parts.get("optimiser"))
             trained.history.extend(content["history"])
             self.done = len(trained.history)
             if not os.environ.get("OMP_NUM_THREADS"):  # other numbers of threads add up in another order
@@ -203,6 +205,31 @@ def _check_history(history: object, recipe: Recipe) -> None:
         raise ValueError("its history is not that of its epochs")
     if any(row.keys() != rows[0].keys() or "train_loss" not in row for row in rows):
         raise ValueError("its history has other columns")
+
+
+def _check_state(name: str, found: object, fresh: object) -> None:
+    """Raise ValueError unless a part's state has the form of one that has just begun; what was empty may be filled."""
+    alike = type(found) is type(fresh)
+    if alike and isinstance(fresh, (dict, list)) and fresh:
+        alike = len(found) == len(fresh)
+        for key in fresh if isinstance(fresh, dict) else range(len(found)):
+            _check_state(name, found[key], fresh[key])
+    elif alike and isinstance(fresh, torch.Tensor):
+        alike = found.shape == fresh.shape
+    elif alike and isinstance(fresh, (int, float)):
+        alike = 0 <= found < 1e30
+    if not alike:
+        raise ValueError(f"the state of its {name} has another form")
+
+
+def _check_memory(optimiser: torch.optim.Optimizer | None) -> None:
+    """Raise ValueError unless what an optimiser remembers of its weights has their shapes and finite numbers."""
+    for group in optimiser.param_groups if optimiser else ():
+        for weight in group["params"]:
+            for value in optimiser.state[weight].values():
+                negative = value.ndim == 0 and value < 0  # a number of steps
+                if value.shape not in ((), weight.shape) or not value.isfinite().all() or negative:
+                    raise ValueError("what its optimiser remembers does not fit the weights")
 
 
 def _describe(trained: Trained) -> dict:

@@ -34,7 +34,7 @@ def choose_threads() -> str:
     seconds = measure_threads(counts)
     best = next(count for count in counts if seconds[count] <= NEARLY * min(seconds.values()))
     torch.set_num_threads(best)
-    return f"threads: {best}, the fastest of {', '.join(map(str, counts))} just now"
+    return f"threads: {best}; of {', '.join(map(str, counts))} just now the fastest, or within {NEARLY - 1:.0%} of it"
 
 
 def measure_threads(counts: list[int]) -> dict[int, float]:

@@ -38,9 +38,9 @@ def start(seed: int = 0) -> None:
     print(f"{device()}, {mode}; {choose_threads()}")
 
 
-def shorten(split: Split) -> Split:
-    """The split itself in full mode, its first 2,000 images in fast mode."""
-    return split.take(FAST_IMAGES) if FAST else split
+def shorten(split: Split, images: int = FAST_IMAGES) -> Split:
+    """The split itself in full mode, its first so many images in fast mode."""
+    return split.take(images) if FAST else split
 
 
 def shorten_recipe(recipe: Any) -> Any:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers.data import Augmentation, Batches, Split
+from helpers.data import Augmentation, Batches, Split, check_split
 from helpers.device import device as pick_device
 from helpers.errors import InputError
 from helpers.models import check_logits
@@ -104,6 +104,7 @@ class Trained:
             device: where to compute; the fastest at hand by default.
             change: what to do to the images first, float (b, 1, 28, 28) in 0–1.
         """
+        check_split(split)
         network, training = self.network, self.network.training
         home = next(network.parameters(), torch.zeros(())).device
         device = torch.device(device or pick_device())

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from helpers.checkpoints import RunFolder
-from helpers.data import Batches, Split
+from helpers.data import Batches, Split, check_split
 from helpers.device import device as pick_device
 from helpers.errors import InputError, TrainingError
 from helpers.models import build_model, check_logits
@@ -167,8 +167,10 @@ def check_splits(network: nn.Module, recipe: Recipe, train: Split, validation: S
         InputError: there are none, they have no labels or another size than the network takes, or the last batch is
             too small for its batch norm.
     """
-    if any(split.labels is None or len(split) == 0 for split in (train, train if validation is None else validation)):
-        raise InputError("training needs images, one at least, and their labels")
+    for split in (train, train if validation is None else validation):
+        check_split(split)
+        if split.labels is None or len(split) == 0:
+            raise InputError("training needs images, one at least, and their labels")
     smallest = len(train) % recipe.batch_size or recipe.batch_size
     try:
         check_logits(network, torch.zeros(min(smallest, 2), 1, *train.images.shape[1:]), training=True)

@@ -143,4 +143,4 @@ def add_trial(trial: dict, path: Path) -> None:
         try:
             replace_text(path, table.to_csv(index=False, lineterminator="\n"))
         except OSError as error:
-            raise FileError(path, f"cannot be written ({error})", "Free some space, or name another folder") from error
+            raise FileError(path, f"cannot be written ({error})", "Free some space, or allow writing there") from error

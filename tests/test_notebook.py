@@ -63,9 +63,9 @@ def test_only_publishing_writes_to_the_project(reload):
 
 
 def test_a_page_says_with_how_many_threads_it_computes(monkeypatch, capsys):
-    monkeypatch.setattr(notebook, "choose_threads", lambda: "threads: 7, the fastest of some just now")
+    monkeypatch.setattr(notebook, "choose_threads", lambda: "threads: 7; of some just now the fastest")
     notebook.start(3)
-    assert ", full mode; threads: 7, the fastest of some just now" in capsys.readouterr().out
+    assert ", full mode; threads: 7; of some just now the fastest" in capsys.readouterr().out
     assert torch.initial_seed() == 3
 
 

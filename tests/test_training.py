@@ -202,6 +202,45 @@ def test_damaged_or_incomplete_checkpoint_is_refused(stripes, tmp_path, part):
         quick_fit(stripes, ONE, folder=tmp_path)
 
 
+@pytest.mark.parametrize(
+    "place, value",
+    [
+        (("optimiser", "param_groups", 0, "lr"), "0.05"),
+        (("optimiser", "param_groups", 0, "lr"), -0.05),
+        (("optimiser", "param_groups", 0, "momentum"), math.nan),
+        (("optimiser", "param_groups"), []),
+        (("optimiser", "state", 0, "exp_avg"), 1.0),
+        (("optimiser", "state", 0, "exp_avg"), torch.zeros(3)),
+        (("optimiser", "state", 0, "step"), torch.tensor(-1.0)),
+        (("optimiser", "state", 1, "exp_avg_sq"), torch.full((6,), math.inf)),
+        (("scheduler", "last_epoch"), None),
+        (("scheduler",), {}),
+    ],
+)
+def test_an_optimiser_or_schedule_edited_by_hand_is_refused_before_the_first_step(stripes, tmp_path, place, value):
+    recipe = dataclasses.replace(ONE, model="lenet5", optimiser="adam", momentum=0.0, learning_rate=0.001)
+    quick_fit(stripes, recipe, folder=tmp_path)
+    content = read_checkpoint(tmp_path / "last.pt")
+    inner = content["parts"]
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    content["recipe"]["epochs"] = 2
+    torch.save(content, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match="last.pt: does not fit this run .*Delete it to start anew"):
+        quick_fit(stripes, dataclasses.replace(recipe, epochs=2), folder=tmp_path)
+
+
+@pytest.mark.parametrize("given", ["mnist", torch.zeros(3, 28, 28)])
+def test_what_is_no_split_is_refused_with_a_word_on_how_to_make_one(stripes, given):
+    with pytest.raises(InputError, match="a Split is needed, such as mnist.train"):
+        fit(ONE, given)
+    with pytest.raises(InputError, match="a Split is needed, such as mnist.train"):
+        fit(ONE, stripes, given)
+    with pytest.raises(InputError, match="a Split is needed, such as mnist.train"):
+        Trained(build_model("lenet5"), ONE).predict(given)
+
+
 def test_average_counts_images_not_batches():
     average = Average()
     right = F.one_hot(torch.zeros(9, dtype=torch.long), 10).float()

@@ -4,5 +4,5 @@ from helpers.data.batches import MEAN, SCALINGS, STD, Augmentation, Batches, nor
 from helpers.data.idx import parse_idx
 from helpers.data.mnist import DISPUTED, Mnist, describe_source, load_mnist
 from helpers.data.png_tar import PngDigits, unpack_tar
-from helpers.data.splits import VALIDATION_SHARE, Split, split_train_validation
+from helpers.data.splits import VALIDATION_SHARE, Split, check_split, split_train_validation
 from helpers.errors import DataError

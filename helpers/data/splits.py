@@ -48,6 +48,17 @@ class Split:
         return self[:count]
 
 
+def check_split(value: object) -> None:
+    """Refuse what is no `Split`, such as a whole data set or bare tensors, with a word on how to make one.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(value, Split):
+        found = f"a {type(value).__name__}"
+        raise InputError(f"a Split is needed, such as mnist.train or Split(images, labels), not {found}")
+
+
 def _check(name: str, value: object, kind: torch.dtype, dimensions: int, meaning: str) -> None:
     is_tensor = isinstance(value, torch.Tensor)
     if not is_tensor or value.dtype != kind or value.ndim != dimensions:
