@@ -7,23 +7,31 @@ network that learnt from such images has never seen another size, place or strok
 import io
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
+from helpers import plotting
 from helpers.data import Split
 from helpers.data.idx import read_bytes
 from helpers.errors import FileError, InputError
+from helpers.trained import Predictions
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 MOST_BYTES, MOST_SIDE = 100_000_000, 20_000
+REMEDY = "Save it anew as PNG or JPEG, with at most 80 million pixels"
 WORKING_PIXELS = 1_000_000  # larger pictures are reduced first
 MOST_DIGITS = 50
+COLUMNS = 5  # digits in a row of a figure
 
 SIDE, BOX = 28, 20  # pixels of an image in MNIST, and of the box that its digit fills
 CENTRE = 14.5  # where MNIST puts the centre of mass, in pixels from the edge: in the middle of pixel 14
@@ -146,9 +154,10 @@ def read_picture(path: Path | str) -> np.ndarray:
                 if max(image.size) > MOST_SIDE:
                     raise ValueError(f"{image.width:,} × {image.height:,} pixels, more than {MOST_SIDE:,} a side")
                 return _to_grey(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise FileError(path, f"is no picture of a kind that can be read ({', '.join(FORMATS)})", REMEDY) from error
     except Exception as error:  # over damaged bytes, Pillow raises nearly any type
-        problem = f"is no picture that can be opened ({error})".replace("<_io.BytesIO object at ", "<")
-        raise FileError(path, problem, "Save it anew as PNG or JPEG, of at most 80 million pixels") from error
+        raise FileError(path, f"cannot be read as a picture ({error})", REMEDY) from error
 
 
 def _to_grey(image: Image.Image) -> np.ndarray:
@@ -179,9 +188,8 @@ def extract_ink(grey: np.ndarray, steps: Steps = EVERY_STEP) -> np.ndarray:
     grey = 255 - grey if steps.choose_polarity and is_light_on_dark(grey) else grey
     paper = estimate_paper(grey) if steps.level_light else np.median(grey)
     ink = 255 * (1 - grey / np.maximum(paper, 1))
-    ink -= np.median(ink)
-    noise = 1.4826 * np.median(np.abs(ink))  # the standard deviation, where most pixels are paper
-    ink[ink < max(FAINTEST, NOISE * noise)] = 0
+    low, level = np.percentile(ink, (5, 25))  # both of paper, which noise makes differ by its standard deviation
+    ink[ink - level < max(FAINTEST, NOISE * (level - low))] = 0
     return ink.clip(0, 255)
 
 
@@ -341,6 +349,26 @@ def resample_square(ink: np.ndarray, top: float, left: float, scale: float) -> n
     picture = Image.fromarray(ink.astype(np.float32)).crop((*first, *last))
     box = (left, top, left + SIDE * scale, top + SIDE * scale)
     return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS, box), dtype=np.float64)
+
+
+def plot_seen(pictures: Sequence[Picture], answers: Sequence[Predictions]) -> Figure:
+    """A row for each picture: its digits in boxes, and beside it what the network saw, with its answers."""
+    heights = [max(2, 1.4 * -(-len(picture.boxes) // COLUMNS)) for picture in pictures]
+    figure = plt.figure(figsize=(11, sum(heights)))
+    rows = figure.subfigures(len(pictures), 2, squeeze=False, height_ratios=heights, width_ratios=(3, COLUMNS))
+    for (given, seen), picture, predictions in zip(rows, pictures, answers):
+        ax, grid = given.subplots(), seen.subplots(-(-len(picture.boxes) // COLUMNS), COLUMNS, squeeze=False).ravel()
+        ax.imshow(picture.grey, cmap="gray", vmin=0, vmax=255)
+        for top, left, bottom, right in picture.boxes:
+            size = right - left, bottom - top
+            ax.add_patch(Rectangle((left - 0.5, top - 0.5), *size, fill=False, edgecolor=plotting.ORANGE))
+        for corner in (ax, *grid):
+            corner.axis("off")
+        said = zip(predictions.predicted, predictions.confidence)
+        for corner, image, (digit, share) in zip(grid, picture.digits.images, said):
+            corner.imshow(image, cmap="gray_r", vmin=0, vmax=255)
+            corner.set_title(f"{digit} ({share:.0%})", fontsize=9, pad=3)
+    return figure
 
 
 def _check_levels(levels: np.ndarray) -> None:
