@@ -107,7 +107,9 @@ class Browser:
 
     def place(self, selector: str) -> dict:
         """Left, top, width and height of an element, once it has been brought into view."""
-        self.evaluate(f"document.querySelector('{selector}').scrollIntoView({{ block: 'center', behavior: 'instant' }})")
+        self.evaluate(
+            f"document.querySelector('{selector}').scrollIntoView({{ block: 'center', behavior: 'instant' }})"
+        )
         self.settle()
         return self.evaluate(f"document.querySelector('{selector}').getBoundingClientRect().toJSON()")
 
@@ -164,3 +166,391 @@ class Browser:
             self.process.wait(SECONDS)
         finally:
             self.process.kill()
+
+
+@pytest.fixture(scope="module")
+def page_text() -> str:
+    return PAGE.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_trained(CHECKPOINT).network
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory):
+    """The browser, for all tests of this module."""
+    program = find_browser()
+    if program is None:
+        pytest.skip("no Chromium or Chrome was found, so the page was NOT tried out; COURSE_BROWSER may name one")
+    browser = Browser(program, tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def page(tab):
+    """The page, opened anew, which must not have asked for anything or complained when the test is over."""
+    tab.call("Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False)
+    yield tab.open(PAGE.as_uri())
+    assert tab.complaints() == []
+    assert [address for address in tab.requests() if not address.startswith(("data:", "blob:"))] == [PAGE.as_uri()]
+
+
+# The file
+
+
+def test_the_page_is_one_small_file_that_names_no_other(page_text):
+    assert len(page_text.encode()) <= MOST_BYTES
+    code = page_text.replace(page_text.partition(export_page.BEGIN)[2].partition(export_page.END)[0], "")
+    assert not re.findall(
+        r"https?:|//[\w.]+/|@import|\bimport\b|fetch\(|XMLHttp|WebSocket|<iframe|<link(?! rel=\"icon\")", code
+    )
+    assert re.findall(r'(?:src|href)="([^"]*)"', code) == ["data:,"]
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page_text)
+    allowed = {name: rest for name, *rest in (part.split() for part in policy.split(";"))}
+    assert allowed.pop("default-src") == allowed.pop("base-uri") == allowed.pop("form-action") == ["'none'"]
+    assert allowed == {
+        "script-src": ["'unsafe-inline'"],
+        "style-src": ["'unsafe-inline'"],
+        "img-src": ["data:", "blob:"],
+    }
+
+
+def test_the_page_is_that_of_the_checkpoint(page_text, mnist):
+    assert make_page(page_text, mnist) == page_text, "run `python -m tools.export_page`"
+    stale = page_text.replace('"weights":"', '"weights":"AAAA', 1)
+    assert make_page(stale, mnist) == page_text
+
+
+def test_only_mnist_itself_can_change_the_test_images(page_text, mnist):
+    digits = read_data(page_text)["digits"]
+    assert [digit["label"] for digit in digits] == list(range(10))
+    other = Split(255 - mnist.test.images, mnist.test.labels)
+    changed = {
+        source: read_data(make_page(page_text, type(mnist)(mnist.train, other, source=source)))["digits"] != digits
+        for source in ("mnist", "sample")
+    }
+    assert changed == {"mnist": True, "sample": False}
+
+
+def test_a_page_is_written_whole_or_not_at_all(tmp_path, page_text, mnist, monkeypatch, capsys):
+    copy = tmp_path / "index.html"
+    copy.write_text(page_text.replace('"field":3', '"field":4'), encoding="utf-8")
+    monkeypatch.setattr(export_page, "load_mnist", lambda: mnist)
+    assert export_page.main(copy) == 0 and copy.read_bytes() == page_text.encode()
+    assert "bytes" in capsys.readouterr().out
+    monkeypatch.setattr(export_page, "CHECKPOINT", tmp_path / "none.pt")
+    assert export_page.main(copy) == 1 and copy.read_bytes() == page_text.encode()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and "none.pt" in line
+
+
+def decode(text: str, kind: str = "<f4") -> torch.Tensor:
+    return torch.from_numpy(np.frombuffer(base64.b64decode(text), kind).copy())
+
+
+@torch.no_grad()
+def test_batch_norm_is_folded_into_the_weights(page_text, network):
+    images = torch.randn(8, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    values = images
+    for layer in read_data(page_text)["layers"]:
+        if layer["kind"] == "pool":
+            values = torch.nn.functional.max_pool2d(values, layer["kernel"], layer["stride"])
+            continue
+        weight = decode(layer["weights"]).reshape(layer["channels"], layer["inputs"], layer["kernel"], layer["kernel"])
+        values = torch.nn.functional.conv2d(values, weight, decode(layer["bias"]), padding=layer["padding"])
+        values = values.relu() if layer["relu"] else values
+    assert (values.flatten(1) - network(images)).abs().max() < 1e-4
+
+
+def test_receptive_fields_are_those_that_gradients_find(page_text, network):
+    layers = read_data(page_text)["layers"]
+    assert [layer["name"] for layer in layers] == "conv1 conv2 pool1 conv3 conv4 conv5 pool2 conv6 conv7 conv8".split()
+    for layer in layers:
+        assert layer["field"] == measure_receptive_field(network, layer["name"]), layer["name"]
+
+
+# In a browser
+
+
+@pytest.mark.parametrize("count", [200])
+@torch.no_grad()
+def test_logits_are_those_of_pytorch(page, network, mnist, count):
+    images = mnist.test.images[:count]
+    texts = json.dumps([base64.b64encode(image.numpy().tobytes()).decode() for image in images])
+    logits = torch.tensor(page.evaluate(f"{texts}.map((text) => Array.from(runNetwork(decode(text)).logits))"))
+    expected = network((images[:, None].float() / 255 - 0.1307) / 0.3081)
+    assert logits.shape == (count, 10) and (logits - expected).abs().max() <= 1e-3
+    page.click("#digits button:nth-child(8)")
+    shares = torch.tensor(page.evaluate("Array.from(result.probabilities)"))
+    seven = decode(read_data(PAGE.read_text(encoding="utf-8"))["digits"][7]["pixels"], "u1").reshape(1, 1, 28, 28)
+    assert (shares - network((seven.float() / 255 - 0.1307) / 0.3081).softmax(1)[0]).abs().max() < 1e-4
+    assert page.text("#digit") == "7" and "which is right" in page.text("#remark")
+
+
+@torch.no_grad()
+def test_every_map_is_that_of_pytorch(page, network, mnist):
+    image = mnist.test.images[4]
+    text = base64.b64encode(image.numpy().tobytes()).decode()
+    outputs = page.evaluate(f"runNetwork(decode('{text}')).outputs.map((values) => Array.from(values))")
+    names = [name.replace("conv", "relu") for name in page.evaluate("data.layers.map((layer) => layer.name)")]
+    names[-1] = "conv8"
+    for name, values in zip(names, outputs[1:], strict=True):
+        expected = network.until(name)((image[None, None].float() / 255 - 0.1307) / 0.3081).flatten()
+        assert (torch.tensor(values) - expected).abs().max() < 1e-4, name
+
+
+def curve(*corners: tuple[float, float], steps: int = 6) -> list[tuple[float, float]]:
+    """Points from corner to corner."""
+    pairs = zip(corners, corners[1:])
+    return [
+        (x + (to_x - x) * step / steps, y + (to_y - y) * step / steps)
+        for (x, y), (to_x, to_y) in pairs
+        for step in range(steps)
+    ] + [corners[-1]]
+
+
+THREE = curve(
+    *((0.3, 0.25), (0.38, 0.18), (0.5, 0.15), (0.62, 0.2), (0.66, 0.3), (0.6, 0.42), (0.46, 0.47), (0.62, 0.52)),
+    *((0.7, 0.64), (0.64, 0.77), (0.5, 0.83), (0.36, 0.8), (0.28, 0.72)),
+)
+
+
+def test_a_drawn_three_is_read_and_every_unit_says_what_it_saw(page):
+    page.drag("#drawing", THREE)
+    assert page.text("#digit") == "3" and "sure" in page.text("#sure")
+    bars = page.evaluate(
+        "[...document.querySelectorAll('#bars li')].map((item) => item.innerText.split(/\\s*\\n\\s*/))"
+    )
+    assert [bar[0] for bar in bars] == list("0123456789") and all(bar[-1].endswith("%") for bar in bars)
+    before = page.screenshot()
+    page.hover(".layer:nth-child(2) canvas", 0.05, 0.2)
+    assert page.text("#unit-title") == "conv1, map 0" and "Sees 3 × 3 pixels" in page.text("#unit-field")
+    page.hover(".layer:nth-child(7) canvas", 0.05, 0.15)
+    assert page.text("#unit-title") == "conv5, map 0" and "Sees 14 × 14 pixels" in page.text("#unit-field")
+    assert page.screenshot().tobytes() != before.tobytes()
+    row, column, value = page.evaluate(
+        "[chosen.row, chosen.column, views[chosen.view].values[chosen.row * 10 + chosen.column]]"
+    )
+    assert page.evaluate("chosenField()") == [2 * row - 2, 2 * row + 12, 2 * column - 2, 2 * column + 12]
+    assert page.text("#unit-value") == f"{value:.2f}"
+
+
+@pytest.mark.parametrize("index", range(1, 11))
+def test_the_numbers_of_a_unit_make_its_value(page, index):
+    """Bias and contributions of a convolution; one of four of a pooling. Its field is where a gradient would be."""
+    for place in ("0", "Math.floor(views[i].size / 2)", "views[i].size - 1"):
+        page.evaluate(
+            f"(() => {{ const i = {index}; choose({{ view: i, channel: 3, row: {place}, column: {place} }}, true); }})()"
+        )
+        page.settle()
+        kind, value = page.evaluate(
+            "(() => { const v = views[chosen.view]; return [v.layer.kind, v.values[(3 * v.size + chosen.row) * v.size + chosen.column]]; })()"
+        )
+        if kind == "conv":
+            total = page.evaluate(
+                "(() => { const { layer } = views[chosen.view]; return layer.bias[3] + explainUnit(result.outputs[chosen.view - 1],"
+                " layer, chosen).reduce((sum, part) => sum + part.sum, 0); })()"
+            )
+            assert max(0, total) == pytest.approx(value, abs=1e-4) or (
+                index == 10 and total == pytest.approx(value, abs=1e-4)
+            )
+        else:
+            assert f"{value:.2f}" in page.text("#unit-how .most")
+
+
+def test_the_picture_changes_only_what_units_that_see_it_say(page):
+    """A pixel outside of a unit's outlined field cannot change its value; one in the middle of it does."""
+    page.click("#digits button:nth-child(9)")
+    for view in range(1, 10):
+        said = page.evaluate(f"""(() => {{
+            const {{ layer }} = views[{view}];
+            const row = Math.floor(layer.size / 2), at = (0 * layer.size + row) * layer.size + row;
+            const read = (values) => Array.from({{ length: layer.channels }}, (_, c) => values[c * layer.size ** 2 + row * layer.size + row]);
+            chosen = {{ view: {view}, channel: 0, row, column: row }};
+            const [top, bottom, left, right] = chosenField();
+            const outside = pixels.map((grey, at) => {{
+              const [r, c] = [Math.floor(at / 28), at % 28];
+              return r >= top && r < bottom && c >= left && c < right ? grey : 255 - grey;
+            }});
+            const inside = pixels.map((grey, at) => {{
+              const [r, c] = [Math.floor(at / 28), at % 28];
+              return r >= top && r < bottom && c >= left && c < right ? 255 - grey : grey;
+            }});
+            const before = read(result.outputs[{view}]);
+            const differs = (picture) => read(runNetwork(picture).outputs[{view}]).some((value, c) => value !== before[c]);
+            return [differs(outside), differs(inside)];
+        }})()""")
+        assert said == [False, True], view
+
+
+def test_a_held_unit_stays_until_it_is_let_go(page):
+    page.click(".layer:nth-child(6) canvas")
+    held = page.text("#unit-title")
+    page.hover(".layer:nth-child(2) canvas", 0.05, 0.2)
+    assert page.text("#unit-title") == held
+    page.press("Escape")
+    page.hover(".layer:nth-child(2) canvas", 0.06, 0.25)
+    assert page.text("#unit-title") == "conv1, map 0"
+
+
+def test_a_cover_hides_a_stroke(page):
+    page.drag("#drawing", THREE)
+    before = np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28)
+    page.click("#cover")
+    page.drag("#drawing", [(0.5, 0.5), (0.62, 0.24)])
+    row, column, size = page.evaluate("[harder.cover.row, harder.cover.column, harder.cover.size]")
+    after = np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28)
+    hidden = (slice(row, row + size), slice(column, column + size))
+    assert before[hidden].any() and not after[hidden].any()
+    before[hidden] = 0
+    assert (before == after).all(), "nothing else moved"
+    page.evaluate("document.getElementById('picture').focus()")
+    page.press("ArrowUp", "ArrowLeft")
+    assert page.evaluate("[harder.cover.row, harder.cover.column]") == [row - 1, column - 1]
+    page.click("#reset")
+    assert page.evaluate("harder.cover") is None and page.text("#digit") == "3"
+
+
+def slide(page, name: str, value: float) -> None:
+    page.evaluate(
+        f"(() => {{ const i = document.getElementById('{name}'); i.value = {value}; i.dispatchEvent(new Event('input')); }})()"
+    )
+    page.settle()
+
+
+def test_sliders_move_turn_and_disturb(page):
+    page.click("#digits button:nth-child(5)")
+    before = np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28)
+    slide(page, "across", 3)
+    slide(page, "down", -2)
+    moved = np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28)
+    assert (moved[:-2, 3:] == before[2:, :-3]).all()
+    assert page.evaluate("toPicture(...toDrawing(7.25, 9.5))") == pytest.approx([7.25, 9.5])
+    page.click("#reset")
+    assert (np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28) == before).all()
+    slide(page, "turn", 30)
+    turned = np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28)
+    expected = Image.fromarray(before.astype(np.uint8)).rotate(-30, Image.Resampling.BILINEAR)
+    assert np.abs(turned - np.asarray(expected, float)).mean() < 1, "clockwise, as the arrows on a clock"
+    assert page.evaluate("toPicture(...toDrawing(7.25, 9.5))") == pytest.approx([7.25, 9.5])
+    page.click("#reset")
+    slide(page, "noise", 60)
+    noisy = np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28)
+    assert 10 < np.abs(noisy - before).mean() < 60 and noisy.min() >= 0 and noisy.max() <= 255
+
+
+def test_undo_and_clear(page):
+    page.drag("#drawing", THREE)
+    drawn = page.evaluate("Array.from(pixels)")
+    page.drag("#drawing", [(0.2, 0.9), (0.8, 0.9)])
+    assert page.evaluate("Array.from(pixels)") != drawn
+    page.click("#undo")
+    assert page.evaluate("Array.from(pixels)") == drawn
+    page.click("#clear")
+    assert not any(page.evaluate("Array.from(pixels)")) and "nothing in the picture" in page.text("#remark")
+    page.click("#undo")
+    assert page.evaluate("Array.from(pixels)") == drawn and page.text("#digit") == "3"
+
+
+def test_the_page_can_be_used_without_a_mouse(page):
+    page.evaluate("document.getElementById('drawing').focus()")
+    page.press(*["ArrowUp"] * 8, " ", *["ArrowDown"] * 16, " ")
+    assert page.text("#digit") == "1"
+    page.press("ArrowLeft")
+    assert len(page.evaluate("sheet.strokes")) == 1, "the pen was lifted"
+    page.evaluate("document.querySelector('.layer:nth-child(6) canvas').focus({ focusVisible: true })")
+    page.press("PageUp", *["PageUp"] * 30, "PageDown", "ArrowRight", *["ArrowUp"] * 12, "ArrowDown")
+    assert page.text("#unit-title") == "conv4, map 1" and page.evaluate("chosen.row") == 1
+    page.wait(lambda: "conv4, map 1" in page.text("#said"))
+    names = page.evaluate(
+        "[...document.querySelectorAll('canvas[tabindex], button, input')].map((each) => "
+        "each.getAttribute('aria-label') || each.closest('label')?.innerText || each.innerText)"
+    )
+    assert len(names) > 30 and all(name and name.strip() for name in names)
+
+
+def test_the_drawing_is_saved_as_a_png(page):
+    page.drag("#drawing", THREE)
+    page.click("#cover")  # what was done to the picture is no part of the drawing
+    page.click("#save")
+    path = page.folder / "my_digits.png"
+    page.wait(path.is_file)
+    with Image.open(path) as image:
+        grey = np.asarray(image.convert("L"))
+        assert image.format == "PNG" and image.size == (280, 280)
+    assert grey[0, 0] == 255 and grey.min() == 0 and 0.02 < (grey < 128).mean() < 0.2
+    path.unlink()
+
+
+@torch.no_grad()
+def test_what_the_answer_hangs_on(page, network):
+    page.drag("#drawing", THREE)
+    page.click("#hangs")
+    page.wait(lambda: page.text("#hangs-said").startswith("A white square"))
+    picture = torch.tensor(page.evaluate("Array.from(pixels)")).reshape(28, 28)
+    tries = picture.repeat(145, 1, 1)
+    for at in range(144):
+        row, column = 2 * (at // 12), 2 * (at % 12)
+        tries[at, row : row + 6, column : column + 6] = 0
+    logits = network((tries[:, None].float() / 255 - 0.1307) / 0.3081)
+    others = logits.clone()
+    others[:, 3] = -torch.inf
+    leads = logits[:, 3] - others.amax(1)
+    assert (torch.tensor(page.evaluate("sweep.lost")) - (leads[-1] - leads[:-1])).abs().max() < 1e-3
+    page.drag("#drawing", [(0.2, 0.9), (0.8, 0.9)])
+    assert page.evaluate("document.getElementById('hangs-map').hidden"), "it was about another picture"
+
+
+@pytest.mark.parametrize("width", [390, 820, 1280])
+def test_it_fits_on_any_screen(page, width):
+    page.call("Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=2, mobile=width < 500)
+    page.settle()
+    page.wait(lambda: page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+    assert page.place("#drawing")["width"] > 250
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(page, scheme):
+    page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    named = page.evaluate(
+        "['--surface', '--ground', '--ink', '--quiet', '--key', '--on-key', '--bar', '--mark'].map(colour)"
+    )
+    page.call("Emulation.setEmulatedMedia", features=[])
+
+    def brightness(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        return sum(
+            share * (part / 12.92 if part <= 0.04 else ((part + 0.055) / 1.055) ** 2.4)
+            for share, part in zip((0.2126, 0.7152, 0.0722), parts)
+        )
+
+    def contrast(one: str, other: str) -> float:
+        low, high = sorted((brightness(one), brightness(other)))
+        return (high + 0.05) / (low + 0.05)
+
+    surface, ground, ink, quiet, key, on_key, bar, mark = named
+    assert min(contrast(text, paper) for text in (ink, quiet) for paper in (surface, ground)) >= 4.5
+    assert contrast(key, on_key) >= 4.5 and min(contrast(part, surface) for part in (bar, mark, key)) >= 3
+
+
+def test_nothing_can_be_fetched(page):
+    said = page.evaluate("fetch('data:,x').then(() => 'fetched', () => 'refused')")
+    assert said == "refused"
+    page.events = [event for event in page.events if "Content Security Policy" not in json.dumps(event)]
+
+
+def test_it_works_inside_a_notebook(tab, tmp_path):
+    """As the text of a frame that may run scripts and nothing else."""
+    frame = tmp_path / "notebook.html"
+    text = PAGE.read_text(encoding="utf-8").replace("&", "&amp;").replace('"', "&quot;")
+    frame.write_text(
+        f'<meta charset="utf-8"><iframe width="900" height="800" sandbox="allow-scripts" srcdoc="{text}"></iframe>',
+        encoding="utf-8",
+    )
+    blank = tab.open(PAGE.as_uri()).screenshot()
+    tab.open(frame.as_uri(), ready="document.querySelector('iframe')")
+    tab.wait(lambda: len(tab.screenshot().crop((50, 150, 400, 500)).getcolors(200_000)) > 30)
+    assert tab.complaints() == [] and tab.screenshot().size == blank.size
