@@ -338,52 +338,49 @@ def test_a_drawn_three_is_read_and_every_unit_says_what_it_saw(page):
     assert page.text("#unit-value") == f"{value:.2f}"
 
 
-@pytest.mark.parametrize("index", range(1, 11))
-def test_the_numbers_of_a_unit_make_its_value(page, index):
-    """Bias and contributions of a convolution; one of four of a pooling. Its field is where a gradient would be."""
-    for place in ("0", "Math.floor(views[i].size / 2)", "views[i].size - 1"):
-        page.evaluate(
-            f"(() => {{ const i = {index}; choose({{ view: i, channel: 3, row: {place}, column: {place} }}, true); }})()"
-        )
+# The unit in a corner (0), the middle (0.5) or the last corner (1) of map 3: its kind, value, and what it adds up from.
+ASK_UNIT = """((index, share) => {
+  const { layer, size, values } = views[index];
+  const place = Math.floor(share * (size - 1));
+  choose({ view: index, channel: 3, row: place, column: place }, true);
+  const parts = layer.kind === "conv" ? explainUnit(result.outputs[index - 1], layer, chosen) : [];
+  const sum = parts.reduce((total, part) => total + part.sum, layer.bias?.[3] ?? 0);
+  return [layer.kind, values[(3 * size + place) * size + place], sum];
+})"""
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_the_numbers_of_a_unit_make_its_value(page, share):
+    """Bias and contributions of a convolution, the largest of four of a pooling."""
+    for index in range(1, 11):
+        kind, value, total = page.evaluate(f"{ASK_UNIT}({index}, {share})")
         page.settle()
-        kind, value = page.evaluate(
-            "(() => { const v = views[chosen.view]; return [v.layer.kind, v.values[(3 * v.size + chosen.row) * v.size + chosen.column]]; })()"
-        )
+        assert page.text("#unit-value").replace("−", "-") == f"{value:.2f}"
         if kind == "conv":
-            total = page.evaluate(
-                "(() => { const { layer } = views[chosen.view]; return layer.bias[3] + explainUnit(result.outputs[chosen.view - 1],"
-                " layer, chosen).reduce((sum, part) => sum + part.sum, 0); })()"
-            )
-            assert max(0, total) == pytest.approx(value, abs=1e-4) or (
-                index == 10 and total == pytest.approx(value, abs=1e-4)
-            )
+            assert (total if index == 10 else max(0, total)) == pytest.approx(value, abs=1e-4)
         else:
-            assert f"{value:.2f}" in page.text("#unit-how .most")
+            assert f"{value:.2f}" == page.text("#unit-how .most")
 
 
-def test_the_picture_changes_only_what_units_that_see_it_say(page):
-    """A pixel outside of a unit's outlined field cannot change its value; one in the middle of it does."""
+# Whether the middle units of a layer change when all pixels outside of their outlined field do, and when those inside.
+TURN_OVER = """((index) => {
+  const { size, channels } = views[index];
+  const middle = Math.floor(size / 2);
+  chosen = { view: index, channel: 0, row: middle, column: middle };
+  const [top, bottom, left, right] = chosenField();
+  const isInside = (row, column) => row >= top && row < bottom && column >= left && column < right;
+  const read = (picture) => Array.from({ length: channels },
+    (_, map) => runNetwork(picture).outputs[index][(map * size + middle) * size + middle]).join();
+  const turn = (wanted) => pixels.map((grey, at) =>
+    isInside(Math.floor(at / 28), at % 28) === wanted ? 255 - grey : grey);
+  return [false, true].map((wanted) => read(turn(wanted)) !== read(pixels));
+})"""
+
+
+def test_a_unit_depends_on_its_outlined_field_only(page):
     page.click("#digits button:nth-child(9)")
-    for view in range(1, 10):
-        said = page.evaluate(f"""(() => {{
-            const {{ layer }} = views[{view}];
-            const row = Math.floor(layer.size / 2), at = (0 * layer.size + row) * layer.size + row;
-            const read = (values) => Array.from({{ length: layer.channels }}, (_, c) => values[c * layer.size ** 2 + row * layer.size + row]);
-            chosen = {{ view: {view}, channel: 0, row, column: row }};
-            const [top, bottom, left, right] = chosenField();
-            const outside = pixels.map((grey, at) => {{
-              const [r, c] = [Math.floor(at / 28), at % 28];
-              return r >= top && r < bottom && c >= left && c < right ? grey : 255 - grey;
-            }});
-            const inside = pixels.map((grey, at) => {{
-              const [r, c] = [Math.floor(at / 28), at % 28];
-              return r >= top && r < bottom && c >= left && c < right ? 255 - grey : grey;
-            }});
-            const before = read(result.outputs[{view}]);
-            const differs = (picture) => read(runNetwork(picture).outputs[{view}]).some((value, c) => value !== before[c]);
-            return [differs(outside), differs(inside)];
-        }})()""")
-        assert said == [False, True], view
+    for index in range(1, 10):  # the last layer sees everything
+        assert page.evaluate(f"{TURN_OVER}({index})") == [False, True], index
 
 
 def test_a_held_unit_stays_until_it_is_let_go(page):
@@ -398,11 +395,11 @@ def test_a_held_unit_stays_until_it_is_let_go(page):
 
 def test_a_cover_hides_a_stroke(page):
     page.drag("#drawing", THREE)
-    before = np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28)
+    before = read_pixels(page)
     page.click("#cover")
     page.drag("#drawing", [(0.5, 0.5), (0.62, 0.24)])
     row, column, size = page.evaluate("[harder.cover.row, harder.cover.column, harder.cover.size]")
-    after = np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28)
+    after = read_pixels(page)
     hidden = (slice(row, row + size), slice(column, column + size))
     assert before[hidden].any() and not after[hidden].any()
     before[hidden] = 0
@@ -414,31 +411,40 @@ def test_a_cover_hides_a_stroke(page):
     assert page.evaluate("harder.cover") is None and page.text("#digit") == "3"
 
 
+SLIDE = """((name, value) => {
+  document.getElementById(name).value = value;
+  document.getElementById(name).dispatchEvent(new Event("input", { bubbles: true }));
+})"""
+
+
 def slide(page, name: str, value: float) -> None:
-    page.evaluate(
-        f"(() => {{ const i = document.getElementById('{name}'); i.value = {value}; i.dispatchEvent(new Event('input')); }})()"
-    )
+    page.evaluate(f"{SLIDE}('{name}', {value})")
     page.settle()
+
+
+def read_pixels(page) -> np.ndarray:
+    """What the network gets now, (28, 28)."""
+    return np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28)
 
 
 def test_sliders_move_turn_and_disturb(page):
     page.click("#digits button:nth-child(5)")
-    before = np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28)
+    before = read_pixels(page)
     slide(page, "across", 3)
     slide(page, "down", -2)
-    moved = np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28)
+    moved = read_pixels(page)
     assert (moved[:-2, 3:] == before[2:, :-3]).all()
     assert page.evaluate("toPicture(...toDrawing(7.25, 9.5))") == pytest.approx([7.25, 9.5])
     page.click("#reset")
-    assert (np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28) == before).all()
+    assert (read_pixels(page) == before).all()
     slide(page, "turn", 30)
-    turned = np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28)
+    turned = read_pixels(page)
     expected = Image.fromarray(before.astype(np.uint8)).rotate(-30, Image.Resampling.BILINEAR)
     assert np.abs(turned - np.asarray(expected, float)).mean() < 1, "clockwise, as the arrows on a clock"
     assert page.evaluate("toPicture(...toDrawing(7.25, 9.5))") == pytest.approx([7.25, 9.5])
     page.click("#reset")
     slide(page, "noise", 60)
-    noisy = np.array(page.evaluate("Array.from(pixels)")).reshape(28, 28)
+    noisy = read_pixels(page)
     assert 10 < np.abs(noisy - before).mean() < 60 and noisy.min() >= 0 and noisy.max() <= 255
 
 
