@@ -478,17 +478,101 @@ def test_the_page_can_be_used_without_a_mouse(page):
     assert len(names) > 30 and all(name and name.strip() for name in names)
 
 
-def test_the_drawing_is_saved_as_a_png(page):
-    page.drag("#drawing", THREE)
-    page.click("#cover")  # what was done to the picture is no part of the drawing
+def take_png(page) -> np.ndarray:
+    """The grey levels of what the page saves."""
     page.click("#save")
     path = page.folder / "my_digits.png"
     page.wait(path.is_file)
     with Image.open(path) as image:
+        assert image.format == "PNG"
         grey = np.asarray(image.convert("L"))
-        assert image.format == "PNG" and image.size == (280, 280)
-    assert grey[0, 0] == 255 and grey.min() == 0 and 0.02 < (grey < 128).mean() < 0.2
     path.unlink()
+    return grey
+
+
+def test_the_drawing_is_saved_as_a_png(page):
+    from helpers.pictures import prepare_digit
+
+    page.drag("#drawing", THREE)
+    expected = read_pixels(page)
+    page.click("#cover")  # what is done to the picture is no part of the drawing
+    grey = take_png(page)
+    assert grey.shape == (280, 280) and grey[0, 0] == 255 and grey.min() == 0 and 0.02 < (grey < 128).mean() < 0.2
+    assert np.abs(prepare_digit(255 - grey).astype(int) - expected).max() <= 1
+
+
+def test_several_drawings_are_saved_in_a_row(page):
+    page.drag("#drawing", THREE)
+    page.click("#keep")
+    page.drag("#drawing", [(0.5, 0.2), (0.5, 0.8)])
+    page.click("#keep")
+    page.drag("#drawing", [(0.1, 0.5), (0.9, 0.5)])
+    grey = take_png(page)
+    assert grey.shape == (280, 3 * 280 + 2 * 40)
+    rows, columns = np.nonzero(grey[:, 320:600] < 128)
+    assert np.ptp(rows) > 160 and np.ptp(columns) < 30, "the upright line is the second"
+    page.click("#kept button")
+    assert take_png(page).shape == (280, 600)
+
+
+# Strokes of all kinds, drawn by the page itself: its ink as base64.
+DRAW_INK = """((strokes) => {
+  sheet = { image: null, strokes };
+  paintSheet(inkPen, 1);
+  return btoa(Array.from(readInk(), (grey) => String.fromCharCode(grey)).join(""));
+})"""
+EVERYTHING = dict.fromkeys(("crop", "centre", "thicken", "stretch"), True)
+
+
+@pytest.mark.parametrize("left_out", [None, *EVERYTHING])
+def test_pictures_are_prepared_as_in_python(page, left_out):
+    from helpers.pictures import Steps, prepare_digit
+
+    random = np.random.default_rng(1)
+    steps = EVERYTHING | ({left_out: False} if left_out else {})
+    for number in range(50 if left_out is None else 10):
+        strokes = []
+        for count in random.integers(1, 25, random.integers(1, 4)):
+            places = random.uniform(40, 240, 2) + random.normal(0, random.uniform(3, 25), (count, 2)).cumsum(0)
+            strokes.append({"width": float(random.choice([4, 8, 14, 22, 44])), "points": places.tolist()})
+        ink = decode(page.evaluate(f"{DRAW_INK}({json.dumps(strokes)})"), "u1").reshape(280, 280).numpy()
+        if not ink.any():
+            continue  # it all went past the edge
+        found = page.evaluate(f"Array.from(prepare(readInk(), DRAWING, {json.dumps(steps)}).pixels)")
+        expected = prepare_digit(ink, Steps(**steps)).astype(int)
+        assert np.abs(np.reshape(found, (28, 28)) - expected).max() <= 1, number
+
+
+def test_a_step_can_be_switched_off(page):
+    page.drag("#drawing", [(0.15 + x / 4, 0.1 + y / 4) for x, y in THREE])
+    centred = read_pixels(page)
+    assert page.text("#digit") == "3" and abs(np.average(np.arange(28), weights=centred.sum(0)) - 14) < 0.6
+    for name in EVERYTHING:
+        page.click(f"#{name}")
+    as_drawn = read_pixels(page)
+    rows, columns = np.nonzero(as_drawn > 100)
+    assert rows.max() < 14 and columns.max() < 14, "small and in its corner"
+    page.click("#clear")
+    page.click("#digits button:nth-child(3)")
+    assert page.text("#digit") == "2" and not page.evaluate("document.getElementById('as-it-is').hidden")
+
+
+def test_a_finger_draws_and_chooses(page):
+    page.call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=2, mobile=True)
+    page.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    box = page.place("#drawing")
+    before = page.evaluate("scrollY")
+    places = [{"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for x, y in THREE]
+    for at, place in enumerate(places):
+        page.call("Input.dispatchTouchEvent", type="touchMove" if at else "touchStart", touchPoints=[place])
+    page.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    page.settle()
+    assert page.text("#digit") == "3" and page.text("#brief").startswith("3, ") and page.evaluate("scrollY") == before
+    box = page.place(".layer:nth-child(6) canvas")
+    page.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": box["x"] + 15, "y": box["y"] + 15}])
+    page.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    page.wait(lambda: page.text("#unit-title") == "conv4, map 0")
+    page.call("Emulation.setTouchEmulationEnabled", enabled=False)
 
 
 @torch.no_grad()
