@@ -338,14 +338,58 @@ def test_a_drawn_three_is_read_and_every_unit_says_what_it_saw(page):
     assert page.text("#unit-value") == f"{value:.2f}"
 
 
-# The unit in a corner (0), the middle (0.5) or the last corner (1) of map 3: its kind, value, and what it adds up from.
+# Whether there is ink on the drawing where the middle of each pixel of the network's picture comes from.
+LOOK_UP = """Array.from({ length: 784 }, (_, at) => {
+  const [x, y] = toDrawing((at % 28) + 0.5, Math.floor(at / 28) + 0.5).map(Math.floor);
+  return Math.min(x, y) >= 0 && Math.max(x, y) < DRAWING && readInk()[y * DRAWING + x] > 128;
+})"""
+
+
+@pytest.mark.parametrize("harder", [{}, {"turn": 40}, {"across": 3, "down": -2}, {"turn": -30, "across": 2}])
+def test_outlines_on_the_drawing_are_where_the_pixels_came_from(page, harder):
+    page.drag("#drawing", [(x * 0.6, y * 0.7) for x, y in THREE])
+    for name, value in harder.items():
+        slide(page, name, value)
+    found, drawn = read_pixels(page).flatten() > 128, np.array(page.evaluate(LOOK_UP))
+    assert found.sum() > 50 and (found & drawn).sum() / (found | drawn).sum() > 0.75
+
+
+# Red, green and blue at the middle of each square of a canvas that shows so many of them in a row and column.
+READ_CANVAS = """((canvas, left, top, step, size) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return Array.from({ length: size * size }, (_, at) => {
+    const [x, y] = [left + ((at % size) + 0.5) * step, top + (Math.floor(at / size) + 0.5) * step].map(Math.floor);
+    return Array.from(data.subarray(4 * (y * canvas.width + x)).subarray(0, 3));
+  });
+})"""
+
+
+def test_what_is_painted_is_what_was_computed(page):
+    page.click("#digits button:nth-child(6)")
+    page.evaluate("choose({ view: 11, channel: 0, row: 0, column: 0 }, true)")  # no outline within the maps
+    page.settle()
+    painted = np.array(page.evaluate(f"{READ_CANVAS}(document.getElementById('picture'), 0, 0, 20, 28)"))
+    assert np.abs(255 - painted.mean(1) - read_pixels(page).flatten()).max() < 1
+    for index in (1, 3, 6, 9):
+        view = f"views[{index}]"
+        of_map, size = f"strongestUnit({index}).channel", f"{view}.size"
+        values = page.evaluate(f"Array.from({view}.values.slice({of_map} * {size} ** 2, ({of_map} + 1) * {size} ** 2))")
+        area = f"{view}.canvas, ...{view}.places[{of_map}], {view}.step, {size}"
+        dark = 255 - np.array(page.evaluate(f"{READ_CANVAS}({area})")).mean(1)
+        order = np.argsort(values)
+        assert (np.diff(dark[order]) > -2).all() and dark[order][-1] > dark[order][0] + 50, index
+
+
+# The strongest of the units in a corner (0), the middle (0.5) or the last corner (1) of a layer's maps: its kind, its
+# value, and what it adds up from.
 ASK_UNIT = """((index, share) => {
-  const { layer, size, values } = views[index];
+  const { layer, size, channels, values } = views[index];
   const place = Math.floor(share * (size - 1));
-  choose({ view: index, channel: 3, row: place, column: place }, true);
+  const row = Array.from({ length: channels }, (_, map) => values[(map * size + place) * size + place]);
+  const channel = row.indexOf(Math.max(...row));
+  choose({ view: index, channel, row: place, column: place }, true);
   const parts = layer.kind === "conv" ? explainUnit(result.outputs[index - 1], layer, chosen) : [];
-  const sum = parts.reduce((total, part) => total + part.sum, layer.bias?.[3] ?? 0);
-  return [layer.kind, values[(3 * size + place) * size + place], sum];
+  return [layer.kind, row[channel], parts.reduce((total, part) => total + part.sum, layer.bias?.[channel])];
 })"""
 
 
@@ -357,7 +401,7 @@ def test_the_numbers_of_a_unit_make_its_value(page, share):
         page.settle()
         assert page.text("#unit-value").replace("−", "-") == f"{value:.2f}"
         if kind == "conv":
-            assert (total if index == 10 else max(0, total)) == pytest.approx(value, abs=1e-4)
+            assert value > 0 and total == pytest.approx(value, abs=1e-4), index
         else:
             assert f"{value:.2f}" == page.text("#unit-how .most")
 
