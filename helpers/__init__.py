@@ -11,6 +11,7 @@ trained          what comes out of it: a network with its recipe and history, an
 checkpoints      trained networks in files; a run taken up where it stopped
 evaluation       intervals, paired tests, calibration, worst errors
 plotting         one function per figure
+pictures         any picture of digits made into what MNIST would hold of it
 notebook         the top of each page: where things are, full or fast
 device           where to compute, and with how many threads
 progress         bars

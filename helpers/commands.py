@@ -9,21 +9,24 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.figure import Figure
 
 from helpers import data, plotting
 from helpers.checkpoints import load_trained
 from helpers.data import DataError, Mnist
 from helpers.device import choose_threads
-from helpers.errors import CourseError
+from helpers.errors import CourseError, FileError
 from helpers.evaluation import wilson_interval
-from helpers.files import HOME
+from helpers.files import HOME, replace_file
 from helpers.models import MODELS, build_model, count_multiply_adds, print_summary
+from helpers.pictures import plot_seen, prepare_picture
 from helpers.receptive_field import receptive_field_table
 from helpers.recipes import RECIPES
 from helpers.trained import Trained
 from helpers.training import fit
 
 BUILD = HOME / "build"
+COMPACT = HOME / "data" / "checkpoints" / "compact.pt"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,6 +61,10 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--folder", type=Path, help="for checkpoints and curves; below build/training/ by default")
     command = add_command(commands, test, "measure a trained network on the test images")
     command.add_argument("checkpoint", help="written by train")
+    command = add_command(commands, predict, "read the handwritten digits of pictures: photographs, scans, drawings")
+    command.add_argument("pictures", nargs="+", type=Path, help="each with one digit, or several in a row")
+    command.add_argument("--network", type=Path, default=COMPACT, help="written by train; `compact` by default")
+    command.add_argument("--save", type=Path, help="a PNG file, for what was given beside what the network saw")
     command = add_command(commands, summary, "layers, parameters and receptive fields of a network")
     command.add_argument("network", choices=MODELS)
     command = add_command(commands, unpack, "unpack a .tar of PNG digits named {ID}_{Label}.png, and count them")
@@ -136,6 +143,52 @@ def test(options: argparse.Namespace) -> int:
     print("\nlabels (rows) by answers (columns):")
     print(pd.DataFrame(predictions.confusion.numpy()).to_string())
     return 0
+
+
+def predict(options: argparse.Namespace) -> int:
+    """`python -m helpers predict photo.png --save seen.png`."""
+    trained = load_trained(options.network)
+    if options.save:
+        check_target(options.save, options.pictures)
+    pictures = [prepare_picture(path) for path in options.pictures]
+    answers = [trained.predict(picture.digits) for picture in pictures]
+    for path, predictions in zip(options.pictures, answers):
+        print(f"{path}: {' '.join(map(str, predictions.predicted.tolist()))}")
+        for shares, digits in zip(*(part.tolist() for part in predictions.probabilities.topk(2))):
+            print(f"    {digits[0]} ({shares[0]:.1%} sure), else {digits[1]} ({shares[1]:.1%})")
+    if options.save:
+        plotting.set_style()
+        save_seen(plot_seen(pictures, answers), options.save)
+        print(f"what the network saw is in {options.save}")
+    return 0
+
+
+def check_target(path: Path, pictures: list[Path]) -> None:
+    """Refuse to save a figure under another ending than its own, or over a picture that it is to show.
+
+    Raises:
+        FileError: so it would be.
+    """
+    if path.suffix.lower() != ".png":
+        raise FileError(path, "does not end in .png", "Name a PNG file")
+    if path.is_dir() or (path.exists() and any(given.exists() and path.samefile(given) for given in pictures)):
+        raise FileError(path, "is a folder, or one of the pictures that were given", "Name another file")
+
+
+def save_seen(figure: Figure, path: Path) -> None:
+    """Write a figure, whole or not at all.
+
+    Raises:
+        FileError: it would have more pixels than can be drawn.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with replace_file(path) as temporary:
+            figure.savefig(temporary, format="png")
+    except ValueError as error:
+        raise FileError(path, f"cannot be drawn ({error})", "Give fewer pictures") from error
+    finally:
+        plt.close(figure)
 
 
 def summary(options: argparse.Namespace) -> int:
