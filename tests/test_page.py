@@ -548,12 +548,16 @@ def test_the_drawing_is_saved_as_a_png(page):
 
 
 def test_several_drawings_are_saved_in_a_row(page):
+    from helpers.pictures import prepare_picture
+
     page.drag("#drawing", THREE)
     page.click("#keep")
     page.drag("#drawing", [(0.5, 0.2), (0.5, 0.8)])
     page.click("#keep")
-    page.drag("#drawing", [(0.1, 0.5), (0.9, 0.5)])
-    grey = take_png(page)
+    page.drag("#drawing", [(0.4, 0.1), (0.25, 0.6), (0.7, 0.6), (0.6, 0.4), (0.6, 0.9)])
+    grey, expected = take_png(page), read_pixels(page)
+    digits = prepare_picture(grey).digits.images.numpy()
+    assert len(digits) == 3 and np.abs(digits[2].astype(int) - expected).max() <= 8
     assert grey.shape == (280, 3 * 280 + 2 * 40)
     rows, columns = np.nonzero(grey[:, 320:600] < 128)
     assert np.ptp(rows) > 160 and np.ptp(columns) < 30, "the upright line is the second"
