@@ -30,7 +30,7 @@ lab: $(READY)  ## open the course in JupyterLab, on copies of the notebooks in m
 
 test: $(READY)  ## lint, unit tests, every notebook in fast mode (about 8 minutes)
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -r s
 	$(BIN)/python -m tools.check_notebooks
 
 outputs: $(READY)  ## execute the notebooks in place, stamp them, renew images/ and the checkpoint; ONLY=03 for one

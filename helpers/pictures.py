@@ -41,6 +41,7 @@ PAPER, FULL = 0.1, 0.9  # shares of the strongest ink that become 0 and 255
 LANCZOS = 3  # output pixels that the filter reaches to each side
 
 FAINTEST = 20  # grey levels out of 255 between paper and ink
+DIM = 64  # level of paper below which ink is no longer seen as a share of its light
 NOISE = 4  # standard deviations of the paper's noise that no ink is below
 EDGE = 2  # pixels around a stroke that are its soft edge
 SMALLEST = 4  # pixels of a digit
@@ -187,7 +188,7 @@ def extract_ink(grey: np.ndarray, steps: Steps = EVERY_STEP) -> np.ndarray:
     _check_levels(grey)
     grey = 255 - grey if steps.choose_polarity and is_light_on_dark(grey) else grey
     paper = estimate_paper(grey) if steps.level_light else np.median(grey)
-    ink = 255 * (1 - grey / np.maximum(paper, 1))
+    ink = 255 * (paper - grey) / np.maximum(paper, DIM)
     low, level = np.percentile(ink, (5, 25))  # both of paper, which noise makes differ by its standard deviation
     ink[ink - level < max(FAINTEST, NOISE * (level - low))] = 0
     return ink.clip(0, 255)
@@ -204,13 +205,35 @@ def estimate_paper(grey: np.ndarray) -> np.ndarray:
     """The grey level (h, w) that the paper would have without dark ink: no stroke is a third of the picture thick."""
     small = _reduce(grey)
     window = max(3, min(small.shape) // 3)
-    smooth = ndimage.gaussian_filter(ndimage.grey_closing(small, window), window / 4)
-    return np.asarray(Image.fromarray(smooth).resize(grey.shape[::-1], Image.Resampling.BILINEAR), dtype=np.float64)
+    # Closing fills strokes and keeps the edges of shadows, but does not follow a slope to the picture's own edges.
+    trend = fit_trend(small)
+    filled = np.minimum(ndimage.grey_closing(small, window), trend + ndimage.grey_closing(small - trend, window))
+    smooth = ndimage.gaussian_filter(filled, 1)
+    factor = _choose_factor(grey)
+    size = [factor * length for length in smooth.shape[::-1]]
+    height, width = grey.shape
+    return np.asarray(Image.fromarray(smooth).resize(size, Image.Resampling.BILINEAR))[:height, :width]
+
+
+def fit_trend(grey: np.ndarray) -> np.ndarray:
+    """The light of one lamp, (h, w): a quadratic surface through the paper of a picture, with the ink left out."""
+    y, x = np.indices(grey.shape).reshape(2, -1) / max(grey.shape)
+    terms, levels = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1), grey.ravel()
+    paper = np.full(len(levels), True)
+    for _ in range(4):
+        trend = terms @ np.linalg.lstsq(terms[paper], levels[paper], rcond=None)[0]
+        paper = levels - trend >= -np.median(np.abs(levels - trend))
+    return trend.reshape(grey.shape)
 
 
 def _reduce(grey: np.ndarray) -> np.ndarray:
-    """A small picture with the same light, its shorter side of 64 to 127 pixels if it was longer."""
-    return np.asarray(Image.fromarray(grey.astype(np.float32)).reduce(max(1, min(grey.shape) // 64)))
+    """A small picture with the same light."""
+    return np.asarray(Image.fromarray(grey.astype(np.float32)).reduce(_choose_factor(grey)))
+
+
+def _choose_factor(grey: np.ndarray) -> int:
+    """By how much to reduce a picture, so that its shorter side has 64 to 127 pixels if it has more."""
+    return max(1, min(grey.shape) // 64)
 
 
 def find_digits(ink: np.ndarray) -> list[tuple[Box, np.ndarray]]:
@@ -219,7 +242,8 @@ def find_digits(ink: np.ndarray) -> list[tuple[Box, np.ndarray]]:
     places = enumerate(ndimage.find_objects(pieces), 1)
     boxes = {piece: (rows.start, columns.start, rows.stop, columns.stop) for piece, (rows, columns) in places}
     tallest = max((bottom - top for top, _, bottom, _ in boxes.values()), default=0)
-    clean = {piece: box for piece, box in boxes.items() if _length(box) >= max(SMALLEST, SPECK * tallest)}
+    shortest = max(SMALLEST, min(ink.shape) / 50, SPECK * tallest)
+    clean = {piece: box for piece, box in boxes.items() if _length(box) >= shortest}
     digits = [digit for digit in group_pieces(clean, tallest) if _length(digit.box) >= PART * tallest]
     return [(digit.box, _cut_out(ink, pieces, digit)) for digit in digits]
 
