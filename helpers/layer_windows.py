@@ -20,21 +20,29 @@ FAMILIES = {
     "joined": "add iadd sub isub rsub mul imul div truediv neg abs pow square sqrt rsqrt exp log clamp maximum minimum "
     "where cat concat concatenate contiguous clone detach float to type identity batchnorm syncbatchnorm instancenorm "
     "groupnorm layernorm rmsnorm localresponsenorm dropout alphadropout featurealphadropout stochasticdepth",
-    "arranged": "view viewas reshape reshapeas flatten unflatten squeeze unsqueeze permute transpose swapaxes movedim t "
-    "chunk split tensorsplit unbind narrow select getitem expand expandas repeat channelshuffle mean sum amax amin",
+    "arranged": "view viewas reshape reshapeas flatten unflatten squeeze unsqueeze permute transpose swapaxes movedim "
+    "t chunk split tensorsplit unbind narrow select getitem expand expandas repeat channelshuffle mean sum amax amin",
     "mixed": "linear multiheadattention scaleddotproductattention matmul bmm einsum",
-    "slid": "conv convtranspose maxpool avgpool lppool pad zeropad constantpad reflectionpad replicationpad circularpad",
-    "resized": "adaptiveavgpool adaptivemaxpool pixelshuffle pixelunshuffle upsample upsamplingnearest "
+    "moved": "conv convtranspose maxpool avgpool lppool pad zeropad constantpad reflectionpad replicationpad "
+    "circularpad adaptiveavgpool adaptivemaxpool pixelshuffle pixelunshuffle upsample upsamplingnearest "
     "upsamplingbilinear interpolate",
 }
 KINDS = {kind.lower(): "joined" for kind in nn.modules.activation.__all__}
 KINDS |= {kind: family for family, kinds in FAMILIES.items() for kind in kinds.split()}
-MODES = {"pixelshuffle": "nearest", "nearest": "nearest", "linear": "linear", "bilinear": "linear"}
-MODES |= {"trilinear": "linear", **dict.fromkeys(("area", "adaptiveavgpool", "adaptivemaxpool", "pixelunshuffle"), "area")}
+RESIZED = {"adaptiveavgpool": "area", "adaptivemaxpool": "area", "pixelunshuffle": "area", "pixelshuffle": "nearest"}
+RESIZED |= dict.fromkeys(("upsample", "upsamplingnearest", "upsamplingbilinear", "interpolate"), "")
+MODES = {"nearest": "nearest", "area": "area", "linear": "linear", "bilinear": "linear", "trilinear": "linear"}
 # What a function takes after the map.
-ARGUMENTS = {"maxpool": "kernel_size stride padding dilation", "avgpool": "kernel_size stride padding", "pad": "padding"}
+ARGUMENTS = {
+    "maxpool": "kernel_size stride padding dilation",
+    "avgpool": "kernel_size stride padding",
+    "pad": "padding",
+}
 ARGUMENTS |= {"lppool": "norm_type kernel_size stride", "interpolate": "size scale_factor mode align_corners"}
-ARGUMENTS |= {"conv": "weight bias stride padding dilation", **dict.fromkeys(("softmax", "logsoftmax", "softmin"), "dim")}
+ARGUMENTS |= {
+    "conv": "weight bias stride padding dilation",
+    **dict.fromkeys(("softmax", "logsoftmax", "softmin"), "dim"),
+}
 ARGUMENTS |= {"convtranspose": "weight bias stride padding output_padding groups dilation"}
 MIXES = "mixes or rearranges pixels: no receptive field is known for it"
 
@@ -104,8 +112,10 @@ class Step:
     def enter(self, axis: int) -> list[Window]:
         """What makes the inputs equally large: as in squeeze-and-excitation, a single unit is spread over all."""
         sizes, size = [step.windows[axis].after for step in self.inputs], self.windows[axis].before
-        mode = "slide" if size == 1 else "everything"
-        return [Window(s, s) if s == size else Window(s, size, s, Fraction(s, size), mode=mode) for s in sizes]
+        pooled = [Window(before, 1, before, before) for before in sizes]
+        spread = [Window(before, size, stride=Fraction(before, size), mode="everything") for before in sizes]
+        others = pooled if size == 1 else spread
+        return [Window(size, size) if before == size else other for before, other in zip(sizes, others)]
 
 
 def list_steps(model: nn.Module, input_shape: tuple[int, ...]) -> list[Step]:
@@ -248,45 +258,45 @@ class _Reader:
             raise ValueError(MIXES)
         return Window(size, size), dim
 
-    def _find_slid(self, node, inputs, axis, kind, options):
-        """A window over a map (n, c, …), or over a single value whatever its tensor's shape."""
-        step, place = self.steps[inputs[0]], 2 + axis
-        sizes = [window.after for window in step.windows]
-        if self.values[node].ndim != 2 + self.rank or len(inputs) > 1 or step.dims[axis] not in (None, place):
+    def _find_moved(self, node, inputs, axis, kind, options):
+        """A window moved over a map (n, c, …)."""
+        step, place, rank = self.steps[inputs[0]], 2 + axis, self.values[node].ndim
+        size, dim = step.windows[axis].after, step.dims[axis]
+        if size == 1 and rank != 2 + self.rank:
+            return Window(1, 1), None  # over channels
+        if (size > 1 or dim is not None) and (dim != place or rank != 2 + self.rank or len(inputs) > 1):
             raise ValueError(MIXES)
-        before, after = (self.values[n].shape[place] for n in (inputs[0], node))
-        if step.dims[axis] is None and sizes[axis] > 1:
-            raise ValueError(MIXES)
-        describe = _resize if KINDS[kind] == "resized" else _slide
+        before, after = (self.values[other].shape[place] for other in (inputs[0], node))
+        describe = _resize if kind in RESIZED else _slide
         return describe(kind, options, axis - self.rank, before, after), place if after > 1 else None
-
-    _find_resized = _find_slid
 
 
 def _pick(options: dict, name: str, axis: int, default):
+    """An option of one axis, the last one being −1."""
     value = default if options.get(name) is None else options[name]
     return value[axis % len(value)] if isinstance(value, (tuple, list)) else value
 
 
-def _slide(kind: str, options: dict, axis: int, before: int, after: int) -> Window:
-    if kind.endswith("pad"):
-        sides = [*options.get("pad", options.get("padding")), *[0] * 6]  # those of the last axis first
-        return Window(before, after, padding=sides[-2 - 2 * axis])
-    kernel, dilation, padding = (_pick(options, *what) for what in (("kernel_size", axis, 1), ("dilation", axis, 1), ("padding", axis, 0)))
-    stride = _pick(options, "stride", axis, kernel if "pool" in kind else 1)
-    if isinstance(padding, str):
-        padding = (kernel - 1) * dilation // 2 if padding == "same" else 0
-    if kind == "convtranspose":
-        return Window(before, after, kernel, Fraction(1, stride), padding, dilation, "transposed")
-    return Window(before, after, kernel, stride, padding, dilation)
-
-
 def _resize(kind: str, options: dict, axis: int, before: int, after: int) -> Window:
-    mode = MODES.get(kind) or MODES.get(options.get("mode") or "nearest")
-    whole = before * _pick(options, "scale_factor", axis, Fraction(after, before)) == after
-    if not mode or not whole or options.get("align_corners") or options.get("antialias"):
-        raise ValueError(f"resizes {before} pixels to {after} in a way that no receptive field is known for")
+    mode = RESIZED[kind] or MODES.get(options.get("mode") or "nearest")
+    exact = before * _pick(options, "scale_factor", axis, Fraction(after, before)) == after
+    if not mode or not exact or options.get("align_corners") or options.get("antialias"):
+        raise ValueError(f"makes {before} pixels {after} in a way for which no receptive field is known")
     if before == 1:
         return Window(after, after)  # spread on entering
     window = Window(before, after, stride=Fraction(before, after), mode=mode)
     return replace(window, kernel=max(len(window.taps(unit)) for unit in range(after)))
+
+
+def _slide(kind: str, options: dict, axis: int, before: int, after: int) -> Window:
+    if kind.endswith("pad"):
+        sides = [*(options.get("padding") or options["pad"]), *[0] * 6]  # those of the last axis first
+        return Window(before, after, padding=sides[-2 - 2 * axis])
+    kernel, dilation = _pick(options, "kernel_size", axis, 1), _pick(options, "dilation", axis, 1)
+    stride = _pick(options, "stride", axis, kernel if "pool" in kind else 1)
+    padding = _pick(options, "padding", axis, 0)
+    if isinstance(padding, str):  # of an odd total, "same" puts the smaller half before the first pixel
+        padding = (kernel - 1) * dilation // 2 if padding == "same" else 0
+    if kind == "convtranspose":
+        return Window(before, after, kernel, Fraction(1, stride), padding, dilation, "transposed")
+    return Window(before, after, kernel, stride, padding, dilation)

@@ -13,7 +13,7 @@ result sees from the first of their edges to the last, if the branches have the 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -46,12 +46,12 @@ class Span:
         return Fraction(self.shift) / len(self.edges)
 
     @property
-    def field(self) -> float:
+    def receptive_field(self) -> float:
         """Pixels that a unit sees, the widest if they differ."""
         return max(end - first for first, end in self.edges)
 
     @property
-    def centre(self) -> float | None:
+    def start(self) -> float | None:
         """Where the middle of unit 0 would be if all were equally far apart; None for the whole image."""
         middles = [(first + end) / 2 - float(n * self.jump) for n, (first, end) in enumerate(self.edges)]
         return None if math.isnan(sum(middles)) else sum(middles) / len(middles)
@@ -76,76 +76,137 @@ def _surround(edges: Iterable[tuple[float, float]]) -> tuple[float, float]:
     return min(firsts), max(ends)
 
 
-def _join(step: Step, spans: Sequence[Span]) -> Span:
-    """What several maps see together, unit by unit."""
-    jumps = {span.jump for span in spans if span.field < math.inf} or {max(span.jump for span in spans)}
+def _join(spans: list[Span], size: int) -> Span:
+    """What several maps of that many units see together, unit by unit."""
+    jumps = {span.jump for span in spans if span.receptive_field < math.inf and size > 1} or {
+        max(span.jump for span in spans)
+    }
     if len(jumps) > 1:
-        raise InputError(f"{step.layer} joins maps with jumps of {' and '.join(map(str, sorted(jumps)))} pixels")
+        raise ValueError(f"joins maps whose units are {' and '.join(map(str, sorted(jumps)))} pixels apart")
     period = math.lcm(*(len(span.edges) for span in spans))
     edges = (_surround(span.see(unit) for span in spans) for unit in range(period))
     return Span(tuple(edges), period * jumps.pop())
 
 
 def _follow(steps: list[Step]) -> tuple[dict[Step, list[Span]], dict[Step, list[float]]]:
-    """What each step sees, and how far the centres of what it joins are apart, along each axis."""
+    """What each step sees along each axis, and how far the centres of what it joins are apart."""
     seen, apart = {steps[0]: [Span()] * len(steps[0].windows)}, {}
     for step in steps[1:]:
         seen[step], apart[step] = [], []
         for axis, window in enumerate(step.windows):
             spans = [seen[other][axis].through(way) for other, way in zip(step.inputs, step.enter(axis))]
-            seen[step].append(_join(step, spans).through(window))
-            centres = [span.centre for span in spans if span.centre is not None] or [0]
+            try:
+                seen[step].append(_join(spans, window.before).through(window))
+            except ValueError as error:
+                raise InputError(f"{step.layer} {error}") from None
+            centres = [span.start for span in spans if span.start is not None] or [0]
             apart[step].append(max(centres) - min(centres))
     return seen, apart
 
 
 def receptive_field_table(model: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28)) -> pd.DataFrame:
-    """doc"""
-    steps = list_steps(model, input_shape)
+    """The receptive field of every layer, by arithmetic, as if the image had no end.
+
+    Normalisation, activation and dropout layers count as looking at one pixel at a time (statistics taken over a
+    whole map, as in group norm, are left out). A linear layer behind a flattened map is a window as large as the map,
+    and so is attention. Where one value for a whole map is given back to all of it, as in squeeze-and-excitation,
+    each value sees the whole image from there on. A field at least as large as the image may see all of it.
+
+    Args:
+        model: layers one after the other or in branches, in a forward pass that does not depend on the pixels.
+        input_shape: channels and up to three sizes of one image, such as (1, 28, 28).
+
+    Returns:
+        A row per layer, or function called instead, in execution order. Columns: `layer`, `kernel`, `stride`,
+        `padding`, `dilation`, `output_size` (height), `jump` (input pixels between neighbouring outputs),
+        `receptive_field` (pixels; inf for the whole image, whatever its size) and `start` (centre of the first
+        output's field; the first pixel's centre is 0.5). Where outputs differ, as behind an up-sampling or uneven
+        pooling, the field is the widest, `start` fits them on average, and stride and jump can be fractions. If the
+        network branches, `misaligned` tells by how many pixels the centres are apart of what is joined there, 0 if
+        they agree. A column whose axes differ in any row holds (height, width) pairs.
+
+    Raises:
+        InputError: the network does not take such an image, has a layer without known windows, or joins maps of
+            different jumps; the message names the layer.
+    """
+    rows, steps = [], list_steps(model, input_shape)
     seen, apart = _follow(steps)
-    rows = []
     for step in steps[1:]:
-        row = {key: [getattr(w, key) for w in step.windows] for key in ("kernel", "stride", "padding", "dilation")}
-        row["output_size"] = [1 if d is None else w.after for w, d in zip(step.windows, step.dims)]
-        for name in ("jump", "field", "centre"):
-            row[name] = [getattr(span, name) for span in seen[step]]
+        row = {name: [getattr(w, name) for w in step.windows] for name in ("kernel", "stride", "padding", "dilation")}
+        row["output_size"] = [1 if dim is None else w.after for w, dim in zip(step.windows, step.dims)]
+        row |= {name: [getattr(span, name) for span in seen[step]] for name in ("jump", "receptive_field", "start")}
         rows.append({"layer": step.layer, **row, "misaligned": apart[step]})
-    table = pd.DataFrame(rows).rename(columns={"field": "receptive_field", "centre": "start"}).apply(_merge_axes)
-    return table if any(len(step.inputs) > 1 for step in steps) else table.drop(columns="misaligned")
+    branches = any(len(step.inputs) > 1 for step in steps)
+    return pd.DataFrame(rows).drop(columns=[] if branches else "misaligned").apply(_merge_axes)
 
 
 def _merge_axes(column: pd.Series) -> pd.Series:
-    """Single numbers for a column of values per axis that agree in every row; whole ones as int."""
+    """Single numbers for a column of values per axis that agree in every row, whole ones as int."""
     if column.name == "layer":
         return column
-    kept = [tuple(int(v) if isinstance(v, Fraction) and v.denominator == 1 else v for v in cell) for cell in column]
-    merged = [cell[0] for cell in kept] if all(len(set(cell)) == 1 for cell in kept) else kept
+    cells = [tuple(int(v) if getattr(v, "denominator", 0) == 1 else v for v in values) for values in column]
+    merged = [cell[0] for cell in cells] if all(len(set(cell)) == 1 for cell in cells) else cells
     return pd.Series(merged, dtype=object if math.inf in merged else None)
 
 
 def measure_receptive_field(
     model: nn.Module, layer: str, input_shape: tuple[int, ...] = (1, 28, 28)
 ) -> float | tuple[float, ...]:
-    """doc"""
-    steps = _steps_until(layer, list_steps(model, input_shape))
-    fields = tuple(_measure_axis(steps, axis) for axis in range(len(input_shape) - 1))
+    """The receptive field of one layer, found by asking which input pixels a single output depends on.
+
+    The layers up to `layer` are run as a linear stand-in, along one axis at a time: every window becomes a sum with
+    equal weights, and so does every join, so no gradient is cut by a ReLU or a maximum. The canvas is larger than the
+    field, so the image's edge does not cut it. This checks the arithmetic; the windows are read from the layers as in
+    `receptive_field_table`.
+
+    Args:
+        model: as for `receptive_field_table`.
+        layer: a name from the table's `layer` column.
+        input_shape: channels and sizes of one image.
+
+    Returns:
+        Pixels, or (height, width) where the two differ; inf if even a canvas of 16,384 pixels is too small.
+
+    Raises:
+        InputError: no such layer, or as for `receptive_field_table`.
+    """
+    steps = _list_until(model, layer, input_shape)
+    periods = [len(span.edges) for span in _follow(steps)[0][steps[-1]]]
+    fields = tuple(_measure_axis(steps, axis, period) for axis, period in enumerate(periods))
     return fields[0] if len(set(fields)) == 1 else fields
 
 
-def find_pixels(model, layer, unit, input_shape=(1, 28, 28)) -> tuple[slice, ...]:
-    """doc"""
-    steps = _steps_until(layer, list_steps(model, input_shape))
+def find_pixels(
+    model: nn.Module, layer: str, unit: tuple[int, ...], input_shape: tuple[int, ...] = (1, 28, 28)
+) -> tuple[slice, ...]:
+    """The pixels that one unit of a layer depends on: rows and columns, so that `image[find_pixels(…)]` cuts them out.
+
+    Found like `measure_receptive_field`, but on the image itself, so that its edges count. Padding counts as nothing,
+    also where it repeats pixels.
+
+    Args:
+        model: as for `receptive_field_table`.
+        layer: a name from the table's `layer` column.
+        unit: row and column in the layer's map, counted from 0; (0, 0) for a layer that has no map.
+        input_shape: channels and sizes of one image.
+
+    Raises:
+        InputError: no such layer or unit, or as for `receptive_field_table`.
+    """
+    steps = _list_until(model, layer, input_shape)
     sizes = tuple(window.after for window in steps[-1].windows)
     if len(unit) != len(sizes) or not all(0 <= place < size for place, size in zip(unit, sizes)):
-        raise InputError(f"{layer} has {sizes} units, so none at {unit}")
-    return tuple(slice(*_trace_back(*_run(steps, axis, size), unit[axis])) for axis, size in enumerate(input_shape[1:]))
+        raise InputError(f"{layer} has units up to {tuple(size - 1 for size in sizes)}, so none at {unit}")
+    runs = [_run(steps, axis, size) for axis, size in enumerate(input_shape[1:])]
+    return tuple(slice(*_trace_back(*run, place)) for run, place in zip(runs, unit))
 
 
-def _steps_until(layer, steps):
-    names = [step.layer for step in steps[1:]]
-    if layer not in names:
-        raise InputError(f"no layer is called {layer!r}; there are {', '.join(names)}")
-    return steps[: names.index(layer) + 2]
+def _list_until(model: nn.Module, layer: str, input_shape: tuple[int, ...]) -> list[Step]:
+    steps = list_steps(model, input_shape)
+    names = [step.layer for step in steps]
+    if layer not in names[1:]:
+        raise InputError(f"no layer is called {layer!r}; there are {', '.join(names[1:])}")
+    return steps[: names.index(layer) + 1]
 
 
 def _run(steps: list[Step], axis: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -153,8 +214,7 @@ def _run(steps: list[Step], axis: int, size: int) -> tuple[torch.Tensor, torch.T
     lines = {steps[0]: torch.ones(size, dtype=torch.float64, requires_grad=True)}
     for step in steps[1:]:
         entering = [way.run(lines[other]) for other, way in zip(step.inputs, step.enter(axis))]
-        shortest = min(map(len, entering))
-        lines[step] = step.windows[axis].run(sum(line[:shortest] for line in entering))
+        lines[step] = step.windows[axis].run(sum(line[: min(map(len, entering))] for line in entering))
     return lines[steps[0]], lines[steps[-1]]
 
 
@@ -164,12 +224,12 @@ def _trace_back(image: torch.Tensor, line: torch.Tensor, unit: int) -> tuple[int
     return (touched[0], touched[-1] + 1) if touched else (0, 0)
 
 
-def _measure_axis(steps: list[Step], axis: int) -> float:
-    period, size = len(_follow(steps)[0][steps[-1]][axis].edges), 4 * steps[0].windows[axis].after
+def _measure_axis(steps: list[Step], axis: int, period: int) -> float:
+    """The widest field of as many central units as may differ, on the smallest canvas whose edges none of them sees."""
+    size = 4 * steps[0].windows[axis].after
     while size <= LARGEST_CANVAS:
         image, line = _run(steps, axis, size)
-        units = range(len(line) // 2, min(len(line) // 2 + period, len(line)))
-        edges = [_trace_back(image, line, unit) for unit in units]
+        edges = [_trace_back(image, line, unit) for unit in range(len(line))[len(line) // 2 :][:period]]
         if all(first > 0 and end < size for first, end in edges):
             return max(end - first for first, end in edges)
         size *= 2
