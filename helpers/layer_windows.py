@@ -186,6 +186,8 @@ class _Reader:
         name = name if self.calls[name] == 1 else f"{name}#{self.calls[name]}"
         if kind not in KINDS:
             raise InputError(f"no receptive field is known for {name}, a {kind}")
+        if not isinstance(self.values[node], torch.Tensor) and KINDS[kind] in ("joined", "moved"):
+            raise InputError(f"{name} gives several tensors: no receptive field is known for them")
         if KINDS[kind] == "arranged":
             self.arranged.add(node)
             inputs = inputs[:1]  # expand_as reads but a shape of the other

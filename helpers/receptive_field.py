@@ -65,7 +65,7 @@ class Span:
         """What is seen through a window over these units."""
         if window.mode == "everything":
             return Span(((-math.inf, math.inf),), 0)
-        period = (Fraction(window.stride) / len(self.edges)).denominator
+        period = (Fraction(window.stride) / len(self.edges)).denominator if window.after > 1 else 1
         edges = (_surround(map(self.see, window.taps(unit))) for unit in range(period))
         return Span(tuple(edges), period * window.stride * self.jump)
 
@@ -171,8 +171,8 @@ def measure_receptive_field(
         InputError: no such layer, or as for `receptive_field_table`.
     """
     steps = _list_until(model, layer, input_shape)
-    periods = [len(span.edges) for span in _follow(steps)[0][steps[-1]]]
-    fields = tuple(_measure_axis(steps, axis, period) for axis, period in enumerate(periods))
+    periods = [[len(span.edges) for span in spans] for spans in zip(*_follow(steps)[0].values())]
+    fields = tuple(_measure_axis(steps, axis, along) for axis, along in enumerate(periods))
     return fields[0] if len(set(fields)) == 1 else fields
 
 
@@ -224,12 +224,13 @@ def _trace_back(image: torch.Tensor, line: torch.Tensor, unit: int) -> tuple[int
     return (touched[0], touched[-1] + 1) if touched else (0, 0)
 
 
-def _measure_axis(steps: list[Step], axis: int, period: int) -> float:
+def _measure_axis(steps: list[Step], axis: int, periods: list[int]) -> float:
     """The widest field of as many central units as may differ, on the smallest canvas whose edges none of them sees."""
-    size = 4 * steps[0].windows[axis].after
+    size, aligned = 4 * steps[0].windows[axis].after, math.lcm(*periods)
     while size <= LARGEST_CANVAS:
         image, line = _run(steps, axis, size)
-        edges = [_trace_back(image, line, unit) for unit in range(len(line))[len(line) // 2 :][:period]]
+        first = len(line) // 2 // aligned * aligned
+        edges = [_trace_back(image, line, unit) for unit in range(len(line))[first : first + periods[-1]]]
         if all(first > 0 and end < size for first, end in edges):
             return max(end - first for first, end in edges)
         size *= 2

@@ -192,10 +192,9 @@ def test_a_file_is_the_one_whose_hash_was_published(run, tmp_path):
 
 
 def test_all_committed_networks_are_published():
-    assert (
-        set(read_published(CHECKPOINTS)) == {path.name for path in CHECKPOINTS.glob("*.pt")}
-        and len(read_published(CHECKPOINTS)) == 6
-    )
+    assert set(read_published(CHECKPOINTS)) == {path.name for path in CHECKPOINTS.glob("*.pt")} and len(
+        read_published(CHECKPOINTS)
+    ) == 6
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
