@@ -255,7 +255,7 @@ class _Reader:
         """Values computed from all that stand in a row, or anywhere."""
         size, dim = self.steps[inputs[0]].windows[axis].after, self.steps[inputs[0]].dims[axis]
         if size == 1 or len(inputs) > 1 or kind == "multiheadattention" or (rank := self.values[node].ndim) == 2:
-            return Window(size, 1, kernel=size), None
+            return Window(size, 1, size, 1 if kind == "linear" else size), None
         if dim in (None, rank - 1):
             raise ValueError(MIXES)
         return Window(size, size), dim

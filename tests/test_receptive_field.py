@@ -509,6 +509,13 @@ def test_attention_sees_the_whole_image():
     assert table.receptive_field[["add", "2"]].tolist() == [math.inf] * 2
 
 
+def test_tokens_that_have_attended_stay_single():
+    network = torchvision.models.VisionTransformer(32, 8, 1, 2, 16, 16)
+    table = receptive_field_table(network, (3, 32, 32)).set_index("layer")
+    assert table.receptive_field["conv_proj"] == 8 and table.receptive_field["heads.head"] == 32
+    assert measure_receptive_field(network, "add_2", (3, 32, 32)) == 32
+
+
 @pytest.mark.parametrize(
     ("function", "field", "start"),
     [
