@@ -405,7 +405,7 @@ def gradient_pixels(network: nn.Module, unit: tuple[int, int], size: tuple[int, 
     return tuple(slice(int(t.min()), int(t.max()) + 1) if len(t) else slice(0, 0) for t in touched)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(12))
 def test_random_branches_against_gradients_of_the_real_layers(seed):
     rng, size = random.Random(seed), (150, 170)
     network = random_graph(rng)
@@ -433,14 +433,13 @@ BRANCHING = {
     "mobilenet_v2": ("features.18.0", 491),
     "mobilenet_v3_small": ("features.12.0", math.inf),
     "convnext_tiny": ("features.7.2.block.0", 1688),
-    "googlenet": ("cat_8", 379),
 }
 
 
 @pytest.mark.parametrize(("name", "layer", "field"), [(name, *known) for name, known in BRANCHING.items()])
 def test_published_networks_that_branch(name, layer, field):
-    options = {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
-    network, shape = torchvision.models.get_model(name, weights=None, **options), (3, 96, 96)
+    options = {"init_weights": False} if name == "inception_v3" else {}
+    network, shape = torchvision.models.get_model(name, weights=None, **options), (3, 75, 75)
     table = receptive_field_table(network, shape).set_index("layer")
     assert pair(table.receptive_field[layer]) == (field, field) and set(map(pair, table.misaligned)) == {(0, 0)}
     assert measure_receptive_field(network, layer, shape) == field
@@ -555,6 +554,11 @@ def test_a_map_made_of_flat_values_sees_everything():
         nn.Flatten(), nn.Linear(784, 49), nn.Unflatten(1, (1, 7, 7)), nn.ConvTranspose2d(1, 1, 2, 2)
     )
     assert receptive_field_table(decoder).receptive_field.tolist() == [1, 28, 28, math.inf]
+
+
+def test_a_map_that_only_lends_its_shape_is_no_branch():
+    network = Calls(lambda x: F.max_pool2d(x, 3, 1, 1).view_as(x))
+    assert list(receptive_field_table(network).columns) == COLUMNS
 
 
 def test_no_pixels_without_a_unit():
