@@ -469,6 +469,14 @@ def test_what_an_up_sampled_unit_sees_on_average_and_at_most():
     assert table.jump.tolist() == [Fraction(1, 2)] and str(table.jump[0]) == "1/2"
 
 
+@pytest.mark.parametrize("size", [22, 26])
+def test_a_linear_layer_behind_an_up_sampling_sees_the_map_and_no_more(size):
+    layers = nn.AvgPool2d(2), nn.Upsample(scale_factor=2), nn.Flatten(), nn.Linear(size**2, 1)
+    network = nn.Sequential(*layers)
+    assert receptive_field_table(network, (1, size, size)).receptive_field.iloc[-1] == size
+    assert measure_receptive_field(network, "3", (1, size, size)) == size
+
+
 def test_uneven_pooling_shows_its_widest_window():
     table = receptive_field_table(nn.Sequential(nn.AdaptiveAvgPool2d((13, 7)), nn.Conv2d(1, 1, 1)))
     assert table.kernel[0] == 4 and table.receptive_field.tolist() == [4, 4]
