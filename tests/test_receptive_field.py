@@ -1,6 +1,8 @@
 """Receptive fields against published values, and against gradients of real networks."""
 
+import math
 import random
+from fractions import Fraction
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torchvision.models import vgg
 
 from helpers.errors import InputError
 from helpers.models import build_model
-from helpers.receptive_field import measure_receptive_field, receptive_field_table
+from helpers.receptive_field import find_pixels, measure_receptive_field, receptive_field_table
 from lab import networks  # noqa: F401  makes them known
 
 COLUMNS = ["layer", "kernel", "stride", "padding", "dilation", "output_size", "jump", "receptive_field", "start"]
@@ -206,13 +208,15 @@ class Rearranged(nn.Module):
         return x.reshape(-1, 1, 14, 56)
 
 
-class Residual(nn.Module):
-    def __init__(self):
+class Calls(nn.Module):
+    """A network that is one function."""
+
+    def __init__(self, function):
         super().__init__()
-        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+        self.function = function
 
     def forward(self, x):
-        return x + self.conv(x)
+        return self.function(x)
 
 
 class Undecided(nn.Module):
@@ -220,24 +224,29 @@ class Undecided(nn.Module):
         return x if x.sum() > 0 else -x
 
 
-@pytest.mark.parametrize("name", ["resnet18", "densenet121"])
-def test_published_branching_networks_are_refused(name):
-    with pytest.raises(ValueError, match="not a chain|no receptive field is known"):
-        receptive_field_table(getattr(torchvision.models, name)(weights=None), (3, 64, 64))
-
-
 @pytest.mark.parametrize(
     "network, message",
     [
-        (Residual(), "branches or joins at 'add'"),
         (Undecided(), "at run time"),
-        (nn.Sequential(nn.ConvTranspose2d(1, 1, 3)), "ConvTranspose2d"),
-        (nn.Sequential(nn.Upsample(scale_factor=2)), "Upsample"),
-        (nn.Sequential(nn.AdaptiveAvgPool2d(5)), "windows of different sizes"),
-        (nn.Sequential(nn.Flatten(2)), "shape"),
-        (Rearranged(), "mixes or rearranges"),
-        (nn.Sequential(nn.Softmax(dim=3)), "mixes or rearranges"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(784, 49), nn.Unflatten(1, (1, 7, 7))), "gives shape"),
+        (Rearranged(), "reshape mixes or rearranges"),
+        (nn.Sequential(nn.Softmax(dim=3)), "0 mixes or rearranges"),
+        (nn.Sequential(nn.Linear(28, 5)), "0 mixes or rearranges"),
+        (nn.Sequential(nn.Flatten(2), nn.Unflatten(2, (14, 56))), "1 mixes or rearranges"),
+        (Calls(lambda x: x.flip(2)), "known for flip, a flip"),
+        (nn.Sequential(nn.MaxPool2d(2, return_indices=True)), "0 gives several tensors"),
+        (Calls(lambda x: x.transpose(2, 3) + x), "add mixes or rearranges"),
+        (Calls(lambda x: torch.cat([x, x], 2)), "cat mixes or rearranges"),
+        (Calls(lambda x: F.avg_pool2d(x.transpose(2, 3), 2)), "avg_pool2d mixes or rearranges"),
+        (
+            Calls(lambda x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)),
+            "interpolate makes 28",
+        ),
+        (Calls(lambda x: F.interpolate(x, scale_factor=1.3)), "interpolate makes 28 pixels 36"),
+        (nn.Sequential(nn.Upsample(scale_factor=2, mode="bicubic")), "0 makes 28 pixels 56 in a way for which no"),
+        (
+            Calls(lambda x: x[:, :, :14, :14] + F.max_pool2d(x, 2)),
+            "add joins maps whose units are 1 and 2 pixels apart",
+        ),
         (nn.Sequential(nn.Conv2d(3, 1, 3)), "does not take an image.*: .*to have 3 channels, but got 1 channels"),
         (nn.Sequential(), "has no layers"),
     ],
@@ -315,7 +324,259 @@ def test_a_network_that_draws_numbers_even_in_eval_mode_does_not_move_the_random
     assert torch.equal(state, torch.random.get_rng_state())
 
 
-@pytest.mark.parametrize("size", [(4, 3), (3, 4)])
-def test_pooling_that_is_uneven_along_one_axis_is_refused(size):
-    with pytest.raises(InputError, match="windows of different sizes"):
-        receptive_field_table(nn.Sequential(nn.AdaptiveAvgPool2d(size)))
+class Branches(nn.Module):
+    def __init__(self, join, *branches):
+        super().__init__()
+        self.join, self.branches = join, nn.ModuleList(branches)
+
+    def forward(self, x):
+        return self.join([branch(x) for branch in self.branches])
+
+
+def concatenate(maps):
+    return torch.cat(maps, 1).sum(1, keepdim=True)
+
+
+JOINS = (sum, math.prod, concatenate)
+
+
+def any_window(rng: random.Random) -> nn.Sequential:
+    """Keeps the size of a map; its padding lies anywhere, so that branches can be misaligned."""
+    kernel, dilation = [rng.randint(1, 4) for _ in "hw"], [rng.randint(1, 3) for _ in "hw"]
+    top, left = (rng.randint(0, (k - 1) * d) for k, d in zip(kernel, dilation))
+    bottom, right = (kernel[0] - 1) * dilation[0] - top, (kernel[1] - 1) * dilation[1] - left
+    window = nn.Conv2d(1, 1, kernel, dilation=dilation)
+    return nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), window, nn.Softplus())
+
+
+def strided_window(rng: random.Random, stride: int) -> nn.Module:
+    kernel = rng.choice([1, 3, 5])
+    return nn.Conv2d(1, 1, kernel, stride, kernel // 2) if rng.random() < 0.6 else nn.AvgPool2d(3, stride, 1)
+
+
+def enlargement(rng: random.Random) -> nn.Module:
+    return rng.choice(
+        [
+            nn.Upsample(scale_factor=2),
+            nn.Upsample(scale_factor=3, mode="nearest"),
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            nn.ConvTranspose2d(1, 1, rng.randint(2, 4), 2, 1, output_padding=rng.randint(0, 1)),
+            nn.ConvTranspose2d(1, 1, (3, 2), dilation=2),
+        ]
+    )
+
+
+def random_graph(rng: random.Random) -> nn.Sequential:
+    """Three to twelve layers, some of them branches that are joined."""
+    layers, shrunk = [], 0
+    for _ in range(rng.randint(3, 12)):
+        kind, stride = rng.random(), rng.randint(1, 2) if shrunk < 2 else 1
+        if kind < 0.3:
+            layers.append(any_window(rng))
+        elif kind < 0.4:
+            shrunk += stride - 1
+            layers.append(strided_window(rng, stride))
+        elif kind < 0.5 and shrunk < 2:
+            shrunk += 1
+            layers.append(nn.AvgPool2d(rng.randint(2, 3), 2, ceil_mode=True))
+        elif kind < 0.7 and shrunk:
+            shrunk -= 1
+            layers.append(enlargement(rng))
+        else:
+            shrunk += stride - 1
+            count, kept = rng.randint(2, 3), [nn.Identity()] * (stride == 1)
+            branches = [strided_window(rng, stride) if stride == 2 else any_window(rng) for _ in range(count)]
+            layers.append(Branches(rng.choice(JOINS), *branches, *kept))
+    network = nn.Sequential(*layers, nn.Identity()).double()
+    for parameter in network.parameters():
+        nn.init.constant_(parameter, 0.2)
+    return network
+
+
+def pair(value):
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def gradient_pixels(network: nn.Module, unit: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns that an output of the real layers depends on."""
+    image = (0.5 + torch.rand(1, 1, *size, dtype=torch.float64)).requires_grad_()
+    gradient = torch.autograd.grad(network(image)[(0, slice(None), *unit)].sum(), image)[0][0, 0]
+    touched = [(gradient != 0).any(dim=axis).nonzero().flatten() for axis in (1, 0)]
+    return tuple(slice(int(t.min()), int(t.max()) + 1) if len(t) else slice(0, 0) for t in touched)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_branches_against_gradients_of_the_real_layers(seed):
+    rng, size = random.Random(seed), (150, 170)
+    network = random_graph(rng)
+    last = receptive_field_table(network, (1, *size)).iloc[-1]
+    shape = network(torch.zeros(1, 1, *size, dtype=torch.float64)).shape[2:]
+    middle = [range(length)[length // 2 :][:12] for length in shape]  # more than differ behind two up-samplings
+    seen = [gradient_pixels(network, unit, size) for unit in zip(*middle)]
+    for axis in (0, 1):
+        inside = all(pixels[axis].start > 0 and pixels[axis].stop < size[axis] for pixels in seen)
+        widest = max(pixels[axis].stop - pixels[axis].start for pixels in seen)
+        assert widest == pair(last.receptive_field)[axis] or not inside
+    assert pair(measure_receptive_field(network, last.layer, (1, *size))) == pair(last.receptive_field)
+    small = (40, 44)
+    shape = network(torch.zeros(1, 1, *small, dtype=torch.float64)).shape[2:]
+    for unit in [(0, 0), tuple(length - 1 for length in shape), tuple(map(rng.randrange, shape))]:
+        assert find_pixels(network, last.layer, unit, (1, *small)) == gradient_pixels(network, unit, small)
+
+
+# Of the last convolution, or what stands behind it, as published or worked out by hand.
+BRANCHING = {
+    "resnet18": ("layer4.1.conv2", 435),
+    "resnet50": ("layer4.2.conv3", 427),  # 483 with the strides in the last unit of each stage
+    "inception_v3": ("cat_14", 1311),
+    "shufflenet_v2_x0_5": ("conv5.0", 527),
+    "mobilenet_v2": ("features.18.0", 491),
+    "mobilenet_v3_small": ("features.12.0", math.inf),
+    "convnext_tiny": ("features.7.2.block.0", 1688),
+}
+
+
+@pytest.mark.parametrize(("name", "layer", "field"), [(name, *known) for name, known in BRANCHING.items()])
+def test_published_networks_that_branch(name, layer, field):
+    options = {"init_weights": False} if name == "inception_v3" else {}
+    network, shape = torchvision.models.get_model(name, weights=None, **options), (3, 75, 75)
+    table = receptive_field_table(network, shape).set_index("layer")
+    assert pair(table.receptive_field[layer]) == (field, field) and set(map(pair, table.misaligned)) == {(0, 0)}
+    assert measure_receptive_field(network, layer, shape) == field
+
+
+def residual_block(shift: int = 0) -> nn.Module:
+    """A published block; its skip can lead past shifted pixels."""
+    inside = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.ReLU(), nn.Conv2d(1, 1, 3, padding=1))
+    return Branches(sum, inside, nn.ZeroPad2d((shift, -shift, 0, 0)))
+
+
+def test_a_join_sees_what_its_branches_see_and_tells_if_they_are_misaligned():
+    table = receptive_field_table(residual_block())
+    assert list(table.columns) == [*COLUMNS, "misaligned"]
+    assert table.receptive_field.iloc[-1] == 5 and set(table.misaligned) == {0}
+    table = receptive_field_table(residual_block(4)).set_index("layer")
+    assert table.receptive_field["add_1"] == (5, 7) and table.misaligned["add_1"] == (0, 4)
+    assert table.start["add_1"] == (0.5, -0.5)
+    assert find_pixels(residual_block(4), "add_1", (9, 9)) == (slice(7, 12), slice(5, 12))
+
+
+def test_what_an_up_sampled_unit_sees_on_average_and_at_most():
+    table = receptive_field_table(nn.Sequential(nn.AvgPool2d(4), nn.Upsample(scale_factor=2), nn.Conv2d(1, 1, 2)))
+    assert table.jump.tolist() == [4, 2, 2] and table.receptive_field.tolist() == [4, 4, 8]
+    assert table.stride.tolist() == [4, Fraction(1, 2), 1] and table.start.tolist() == [2, 1, 2]
+    table = receptive_field_table(nn.Upsample(scale_factor=2))
+    assert table.jump.tolist() == [Fraction(1, 2)] and str(table.jump[0]) == "1/2"
+
+
+@pytest.mark.parametrize("size", [22, 26])
+def test_a_linear_layer_behind_an_up_sampling_sees_the_map_and_no_more(size):
+    layers = nn.AvgPool2d(2), nn.Upsample(scale_factor=2), nn.Flatten(), nn.Linear(size**2, 1)
+    network = nn.Sequential(*layers)
+    assert receptive_field_table(network, (1, size, size)).receptive_field.iloc[-1] == size
+    assert measure_receptive_field(network, "3", (1, size, size)) == size
+
+
+def test_uneven_pooling_shows_its_widest_window():
+    table = receptive_field_table(nn.Sequential(nn.AdaptiveAvgPool2d((13, 7)), nn.Conv2d(1, 1, 1)))
+    assert table.kernel[0] == 4 and table.receptive_field.tolist() == [4, 4]
+    assert table.jump.tolist() == [(Fraction(28, 13), 4)] * 2
+
+
+class Gate(nn.Module):
+    """Squeeze-and-excitation."""
+
+    def __init__(self):
+        super().__init__()
+        self.weigh = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(1, 1, 1), nn.Sigmoid())
+
+    def forward(self, x):
+        return x * self.weigh(x)
+
+
+def test_a_gate_sees_the_whole_image_and_so_does_what_follows():
+    network = nn.Sequential(nn.Conv2d(1, 1, 3), Gate(), nn.Conv2d(1, 1, 3, 2))
+    table = receptive_field_table(network).set_index("layer")
+    assert table.receptive_field["1.weigh.1"] == 28
+    assert table.receptive_field[["mul", "2"]].tolist() == [math.inf] * 2 and table.jump["2"] == 2
+    assert measure_receptive_field(network, "2") == math.inf
+    assert find_pixels(network, "0", (25, 0)) == (slice(25, 28), slice(0, 3))
+    assert find_pixels(network, "2", (0, 0)) == (slice(0, 28), slice(0, 28))
+
+
+def attend(x):
+    tokens = x.flatten(2).transpose(1, 2)
+    return F.scaled_dot_product_attention(tokens, tokens * 2, tokens * 3).transpose(1, 2).reshape(x.shape) + x
+
+
+def test_attention_sees_the_whole_image():
+    network = nn.Sequential(nn.Conv2d(1, 1, 3), Calls(attend), nn.Conv2d(1, 1, 3))
+    table = receptive_field_table(network).set_index("layer")
+    assert table.receptive_field[["flatten", "scaled_dot_product_attention"]].tolist() == [3, 28]
+    assert table.receptive_field[["add", "2"]].tolist() == [math.inf] * 2
+
+
+def test_tokens_that_have_attended_stay_single():
+    network = torchvision.models.VisionTransformer(32, 8, 1, 2, 16, 16)
+    table = receptive_field_table(network, (3, 32, 32)).set_index("layer")
+    assert table.receptive_field["conv_proj"] == 8 and table.receptive_field["heads.head"] == 32
+    assert measure_receptive_field(network, "add_2", (3, 32, 32)) == 32
+
+
+@pytest.mark.parametrize(
+    ("function", "field", "start"),
+    [
+        (lambda x: F.pad(x, (3, -2)), 1, (0.5, -2.5)),
+        (lambda x: F.pad(x, (1, 1, 2, 2), mode="reflect"), 1, (-1.5, -0.5)),
+        (lambda x: x[:, :, 2:, 1::2], 1, (2.5, 1.5)),
+        (lambda x: F.conv2d(x, torch.ones(1, 1, 5, 5), None, 1, 2), 5, (0.5, 0.5)),
+        (lambda x: F.pixel_shuffle(F.pixel_unshuffle(x, 2), 2), 2, (0.5, 0.5)),
+        (lambda x: x.permute(0, 2, 3, 1).mul(2).permute(0, 3, 1, 2), 1, (0.5, 0.5)),
+        (lambda x: x.flatten(2).view(x.shape), 1, (0.5, 0.5)),
+        (lambda x: F.lp_pool2d(x, 2.0, 3, 1), 3, (1.5, 1.5)),
+        (lambda x: F.avg_pool2d(torch.cat([x, x], 1).chunk(2, 1)[1], 3), 3, (1.5, 1.5)),
+        (lambda x: F.interpolate(x.mean((2, 3), keepdim=True), size=(28, 28)) + x, math.inf, (None, None)),
+    ],
+)
+def test_functions_and_methods(function, field, start):
+    network = nn.Sequential(nn.Identity(), Calls(function))
+    last = receptive_field_table(network).iloc[-1]
+    assert pair(last.receptive_field) == (field, field)
+    assert pair(last.start) == start or math.isnan(last.start)
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_one_and_three_axes(rank):
+    conv, pool, up = (getattr(nn, f"{name}{rank}d") for name in ("Conv", "MaxPool", "ConvTranspose"))
+    network = nn.Sequential(conv(1, 4, 3, padding=1), pool(2), up(4, 2, 2, 2), nn.Flatten(), nn.Linear(2 * 8**rank, 1))
+    table = receptive_field_table(network, (1, *[8] * rank))
+    assert table.receptive_field.tolist() == [3, 4, 4, 4, 10] and table.jump.tolist() == [1, 2, 1, 1, 1]
+    assert [measure_receptive_field(network, layer, (1, *[8] * rank)) for layer in table.layer] == [3, 4, 4, 4, 10]
+    assert find_pixels(network, "1", (1,) * rank, (1, *[8] * rank)) == (slice(1, 5),) * rank
+    with pytest.raises(InputError, match="input_shape must be"):
+        receptive_field_table(network, (1,))
+
+
+def test_a_map_made_of_flat_values_sees_everything():
+    decoder = nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 49), nn.Unflatten(1, (1, 7, 7)), nn.ConvTranspose2d(1, 1, 2, 2)
+    )
+    assert receptive_field_table(decoder).receptive_field.tolist() == [1, 28, 28, math.inf]
+
+
+def test_a_map_that_only_lends_its_shape_is_no_branch():
+    network = Calls(lambda x: F.max_pool2d(x, 3, 1, 1).view_as(x))
+    assert list(receptive_field_table(network).columns) == COLUMNS
+
+
+def test_no_pixels_without_a_unit():
+    for unit in ((26, 0), (0,), (-1, 0)):
+        with pytest.raises(InputError, match="0 has units up to .25, 25., so none at"):
+            find_pixels(nn.Conv2d(1, 1, 3), "0", unit)
+
+
+@pytest.mark.parametrize("size", [(4, 3), (3, 4), (13, 9)])
+def test_pixels_of_uneven_pooling(size):
+    network = nn.AdaptiveAvgPool2d(size)
+    for unit in [(0, 0), (1, 2), (2, 1)]:
+        assert find_pixels(network, "0", unit) == gradient_pixels(network, unit, (28, 28))
