@@ -29,7 +29,7 @@ from helpers.trained import Predictions
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 MOST_BYTES, MOST_SIDE = 100_000_000, 20_000
 REMEDY = "Save it anew as PNG or JPEG, with at most 80 million pixels"
-WORKING_PIXELS = 1_000_000  # larger pictures are reduced first
+WORKING_PIXELS, LIGHT_PIXELS = 1_000_000, 4_000  # larger pictures are reduced: at first, and to find their light
 MOST_DIGITS = 50
 COLUMNS = 5  # digits in a row of a figure
 
@@ -42,20 +42,13 @@ LANCZOS = 3  # output pixels that the filter reaches to each side
 
 FAINTEST = 20  # grey levels out of 255 between paper and ink
 DIM = 64  # level of paper below which ink is no longer seen as a share of its light
-NOISE = 4  # standard deviations of the paper's noise that no ink is below
+NOISE = 5  # standard deviations of the paper's noise that no ink is below
 EDGE = 2  # pixels around a stroke that are its soft edge
 SMALLEST = 4  # pixels of a digit
 SPECK, PART = 0.15, 0.4  # of the tallest piece's height: what is shorter is dirt, or at most part of a digit
 ABOVE, GAP = 0.3, 0.15  # pieces of a digit share so much of their width, or a part is so close to the rest
 
 Box = tuple[int, int, int, int]  # first row, first column, and those behind the last ones
-
-
-class Digit(NamedTuple):
-    """Numbers of the pieces of ink that make up a digit, and their box."""
-
-    pieces: list[int]
-    box: Box
 
 
 @dataclass(frozen=True)
@@ -135,7 +128,7 @@ def prepare_images(images: np.ndarray | torch.Tensor, steps: Steps = EVERY_STEP)
     images = np.asarray(images)
     full = max(images.max(initial=0), 1)
     digits = [prepare_digit(image * (255 / full), steps) for image in images]
-    return torch.from_numpy(np.stack(digits))
+    return torch.from_numpy(np.array(digits, dtype=np.uint8).reshape(-1, SIDE, SIDE))
 
 
 def read_picture(path: Path | str) -> np.ndarray:
@@ -164,15 +157,20 @@ def read_picture(path: Path | str) -> np.ndarray:
 def _to_grey(image: Image.Image) -> np.ndarray:
     """Grey levels (h, w) of an open image."""
     if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
-        grey = Image.fromarray(np.asarray(image, dtype=np.float32) / 257)
+        grey = Image.fromarray((np.asarray(image, dtype=np.float32) / 257).clip(0, 255))
     elif image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         levels, alpha = np.moveaxis(np.asarray(image.convert("RGBA").convert("LA"), dtype=np.float32), 2, 0)
         light_on_nothing = (alpha < 128).mean() > 0.5 and (levels * alpha).sum() > 128 * alpha.sum()
         grey = Image.fromarray((levels * alpha + (not light_on_nothing) * 255 * (255 - alpha)) / 255)
     else:
         grey = image.convert("RGB").convert("L").convert("F")
-    factor = max(1, int(math.sqrt(grey.width * grey.height / WORKING_PIXELS)))
+    factor = choose_factor(grey.width * grey.height, WORKING_PIXELS)
     return np.asarray(grey.reduce(factor), dtype=np.float64)
+
+
+def choose_factor(pixels: int, wanted: int) -> int:
+    """By how much both sides of a picture are reduced, if it has several times the pixels that are wanted."""
+    return max(1, math.isqrt(pixels // wanted))
 
 
 def extract_ink(grey: np.ndarray, steps: Steps = EVERY_STEP) -> np.ndarray:
@@ -209,7 +207,7 @@ def estimate_paper(grey: np.ndarray) -> np.ndarray:
     trend = fit_trend(small)
     filled = np.minimum(ndimage.grey_closing(small, window), trend + ndimage.grey_closing(small - trend, window))
     smooth = ndimage.gaussian_filter(filled, 1)
-    factor = _choose_factor(grey)
+    factor = choose_factor(grey.size, LIGHT_PIXELS)
     size = [factor * length for length in smooth.shape[::-1]]
     height, width = grey.shape
     return np.asarray(Image.fromarray(smooth).resize(size, Image.Resampling.BILINEAR))[:height, :width]
@@ -228,12 +226,14 @@ def fit_trend(grey: np.ndarray) -> np.ndarray:
 
 def _reduce(grey: np.ndarray) -> np.ndarray:
     """A small picture with the same light."""
-    return np.asarray(Image.fromarray(grey.astype(np.float32)).reduce(_choose_factor(grey)))
+    return np.asarray(Image.fromarray(grey.astype(np.float32)).reduce(choose_factor(grey.size, LIGHT_PIXELS)))
 
 
-def _choose_factor(grey: np.ndarray) -> int:
-    """By how much to reduce a picture, so that its shorter side has 64 to 127 pixels if it has more."""
-    return max(1, min(grey.shape) // 64)
+class Digit(NamedTuple):
+    """Numbers of the pieces of ink that make up a digit, and their box."""
+
+    pieces: list[int]
+    box: Box
 
 
 def find_digits(ink: np.ndarray) -> list[tuple[Box, np.ndarray]]:
@@ -389,7 +389,7 @@ def plot_seen(pictures: Sequence[Picture], answers: Sequence[Predictions]) -> Fi
         for corner in (ax, *grid):
             corner.axis("off")
         said = zip(predictions.predicted, predictions.confidence)
-        for corner, image, (digit, share) in zip(grid, picture.digits.images, said):
+        for corner, image, (digit, share) in zip(grid, picture.digits.images.numpy(), said):
             corner.imshow(image, cmap="gray_r", vmin=0, vmax=255)
             corner.set_title(f"{digit} ({share:.0%})", fontsize=9, pad=3)
     return figure

@@ -3,12 +3,13 @@
 import importlib
 import io
 import os
+import re
 import sys
 import tarfile
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from helpers import commands
 from helpers.augmentation import AUGMENTATIONS
@@ -247,3 +248,70 @@ def test_a_default_that_is_asked_for_is_the_same_run(asked):
             commands.main(["train", "compact", *arguments])
         folders.append(asked["folder"])
     assert folders[0] == folders[1]
+
+
+@pytest.fixture
+def row(tmp_path):
+    """A picture of a 1 and a 0."""
+    picture = Image.new("L", (120, 60), 240)
+    draw = ImageDraw.Draw(picture)
+    draw.line([30, 10, 30, 50], fill=20, width=5)
+    draw.ellipse([60, 10, 90, 50], outline=20, width=5)
+    picture.save(tmp_path / "row.png")
+    return tmp_path / "row.png"
+
+
+def test_predict_says_for_each_digit_the_answer_how_sure_and_the_second_choice(row, capsys, tmp_path):
+    assert commands.main(["predict", str(row), str(row)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6 and lines[:3] == lines[3:] and lines[0] == f"{row}: 1 0"
+    for digit, line in zip("10", lines[1:]):
+        first, sure, second, rest = re.fullmatch(r" +(\d) \((.+)% sure\), else (\d) \((.+)%\)", line).groups()
+        assert first == digit != second and float(sure) > 50 > float(rest)
+
+
+def test_predict_asks_the_network_that_is_named(row, capsys, tmp_path):
+    assert commands.main(["train", "quick"]) == 0
+    path = tmp_path / "training" / "quick-seed0" / "last.pt"
+    asked = commands.load_trained(path).predict(commands.prepare_picture(row).digits).predicted.tolist()
+    capsys.readouterr()
+    assert commands.main(["predict", str(row), "--network", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"{row}: {asked[0]} {asked[1]}" != f"{row}: 1 0"
+    assert commands.main(["predict", str(row), "--network", str(row)]) == 1
+    assert "row.png: is not a readable checkpoint" in capsys.readouterr().err
+
+
+def test_predict_saves_what_the_network_saw(row, capsys, tmp_path):
+    target = tmp_path / "new" / "seen.png"
+    assert commands.main(["predict", str(row), "--save", str(target)]) == 0
+    assert capsys.readouterr().out.endswith(f"what the network saw is in {target}\n")
+    with Image.open(target) as figure:
+        assert figure.format == "PNG" and figure.width > 800
+    assert [path.name for path in target.parent.iterdir()] == ["seen.png"]
+
+
+@pytest.mark.parametrize(("name", "problem"), [("row.png", "one of the pictures"), ("a.jpg", "end in .png")])
+def test_predict_saves_over_no_picture_and_under_no_other_ending(name, problem, row, capsys, tmp_path):
+    before = row.read_bytes()
+    assert commands.main(["predict", str(row), "--save", str(tmp_path / name)]) == 1
+    assert problem in capsys.readouterr().err and row.read_bytes() == before and not (tmp_path / "a.jpg").exists()
+
+
+def test_a_figure_that_cannot_be_written_leaves_the_older_one(row, capsys, monkeypatch, tmp_path):
+    (tmp_path / "seen.png").write_bytes(b"older")
+
+    def fail(figure, path, **_):
+        path.write_bytes(b"half")
+        raise ValueError("Image size of 1100x900000 pixels is too large")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
+    assert commands.main(["predict", str(row), "--save", str(tmp_path / "seen.png")]) == 1
+    assert "is too large). Give fewer pictures." in capsys.readouterr().err
+    assert (tmp_path / "seen.png").read_bytes() == b"older" and not list(tmp_path.glob("*.part"))
+
+
+def test_predict_says_in_one_line_what_is_no_picture(capsys, tmp_path):
+    (tmp_path / "empty.png").write_bytes(b"")
+    assert commands.main(["predict", str(tmp_path / "empty.png")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and "empty.png: is no picture" in line
