@@ -152,7 +152,7 @@ def test_helpers_stay_small():
     """What pages need to train and compare; reading pictures is apart, and the command line for a shell."""
     apart = ("__main__.py", "commands.py", "pictures.py")
     paths = [path for path in (ROOT / "helpers").rglob("*.py") if path.name not in apart]
-    assert sum(map(count_lines, paths)) <= 1_700
+    assert sum(map(count_lines, paths)) <= 1_840
 
 
 def list_functions():
