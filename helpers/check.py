@@ -1,0 +1,210 @@
+"""Says at once whether an answer is right, and which mix-up a wrong one betrays."""
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from helpers import notebook
+from helpers.errors import InputError
+from helpers.files import replace_file
+
+NEAR = 0.01  # of the right number: how far off an answer may be
+Value = float | Callable[..., float]
+
+
+@dataclass(frozen=True)
+class Number:
+    """An exercise that asks for a number.
+
+    Attributes:
+        value: the right one, or a function of what the page hands over.
+        worth: a sentence worth knowing, for who has it right.
+        hint: where to look, without giving it away, for a wrong answer of no known cause.
+        mixups: wrong answers, each with the thought that leads to it. Functions are computed like `value`.
+        within: how far off is still right; a hundredth of the value by default.
+    """
+
+    value: Value
+    worth: str
+    hint: str
+    mixups: Mapping[Value, str] = field(default_factory=dict)
+    within: float | None = None
+    asks = "a number"
+
+    def judge(self, answer: object, *given) -> str | None:
+        """What is wrong with an answer; None where it is right."""
+        number = read_number(answer)
+        right, *wrong = (value(*given) if callable(value) else value for value in (self.value, *self.mixups))
+        margins = [NEAR * abs(value) + 1e-9 for value in (right, *wrong)]
+        if abs(number - right) <= (margins[0] if self.within is None else self.within):
+            return None
+        for value, margin, thought in zip(wrong, margins[1:], self.mixups.values()):
+            if abs(number - value) <= margin:
+                return thought
+        if any(math.isclose(number, right * factor, rel_tol=NEAR) for factor in (100, 0.01)):
+            return "Its digits are right, but not its size: a share of 1, or per cent?"
+        return self.hint
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A question with a few answers to choose from.
+
+    Attributes:
+        question: as it is printed; empty where it stands on the page.
+        options: by letter: the answer, and what is to be said to who chooses it.
+        right: the letter of the right one.
+    """
+
+    question: str
+    options: Mapping[str, tuple[str, str]]
+    right: str
+
+    @property
+    def asks(self) -> str:
+        """What to answer with."""
+        *first, last = (f'"{letter}"' for letter in self.options)
+        return f"{', '.join(first)} or {last}"
+
+    @property
+    def worth(self) -> str:
+        """What is to be said to who has it right."""
+        return self.options[self.right][1]
+
+    def judge(self, answer: object, *given) -> str | None:
+        """What is wrong with an answer; None where it is right."""
+        letter = answer.strip().lower() if isinstance(answer, str) else answer
+        if not isinstance(letter, str) or letter not in self.options:
+            raise InputError(f"answer with {self.asks}, in quotes")
+        return None if letter == self.right else self.options[letter][1]
+
+
+@dataclass(frozen=True)
+class Code:
+    """An exercise that asks for something that runs: a function, a network, a tensor of weights.
+
+    Attributes:
+        test: tries it on cases that the page does not show; returns what is wrong, or None.
+        worth: a sentence worth knowing, for who has it right.
+        asks: what it is, such as "your function".
+    """
+
+    test: Callable[..., str | None]
+    worth: str
+    asks: str = "your function"
+
+    def judge(self, answer: object, *given) -> str | None:
+        """What is wrong with an answer; None where it is right."""
+        try:
+            return self.test(answer, *given)
+        except Exception as error:  # whatever a reader's code does
+            cause = " ".join(str(error).split())[:150]
+            return f"Tried on a case of our own, it ends in {type(error).__name__}: {cause}"
+
+
+def read_number(answer: object) -> float:
+    """A number from a number, an array or a tensor of one.
+
+    Raises:
+        InputError: it is something else, or not finite.
+    """
+    if isinstance(answer, str):
+        raise InputError("write the number without quotes")
+    if isinstance(answer, torch.Tensor):
+        answer = answer.detach().cpu().numpy()
+    if isinstance(answer, np.ndarray) and answer.size == 1:
+        answer = answer.item()
+    if isinstance(answer, bool) or not isinstance(answer, (int, float, np.integer, np.floating)):
+        raise InputError(f"one number is asked for, not a {type(answer).__name__}")
+    try:
+        number = float(answer)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError("a finite number is asked for")
+    return number
+
+
+class Page:
+    """The exercises and questions of a notebook, and how far its reader has come with them.
+
+    Args:
+        name: of the notebook; what was answered is kept in a file of that name, which git ignores.
+        exercises: by the name that the page calls them by.
+        questions: the quick questions at its end.
+    """
+
+    def __init__(self, name: str, exercises: Mapping[str, Number | Choice | Code], questions: Sequence[Choice]):
+        self.exercises = dict(exercises)
+        self.questions = {f"question {number}": question for number, question in enumerate(questions, 1)}
+        self.path = notebook.RUNS / f"answers-{name}.json"
+        self.guesses: dict[str, str] = {}
+
+    def check(self, name: str, answer: object, *given) -> None:
+        """Say whether an answer to an exercise is right.
+
+        Args:
+            name: of the exercise.
+            answer: None as long as there is none.
+            given: what the exercise needs of the page to work out the right answer.
+        """
+        exercise = self.exercises.get(name) or self.questions[name]
+        if answer is None or answer is ...:
+            print(f"{name}: no answer yet; put {exercise.asks} in place of None")
+            return
+        try:
+            problem = exercise.judge(answer, *given)
+        except InputError as error:  # no answer to this question, so none that counts
+            print(f"{name}: {error}")
+            return
+        self._record(name, problem is None)
+        print(f"{name}: {'right. ' + exercise.worth if problem is None else 'not yet. ' + problem}")
+
+    def ask(self, number: int, answer: object) -> None:
+        """Put a quick question, or say whether its answer (a letter) is right."""
+        name = f"question {number}"
+        if answer is None:
+            question = self.questions[name]
+            print(f"{number}. {question.question}")
+            print("\n".join(f"   {letter}) {text}" for letter, (text, _) in question.options.items()))
+        else:
+            self.check(name, answer)
+
+    def guess(self, name: str, guess: object) -> None:
+        """Keep what a reader predicts, until `compare` shows it beside the result."""
+        if guess is not None:
+            self.guesses[name] = " ".join(str(guess).split())[:60]
+
+    def compare(self, name: str, measured: object) -> None:
+        """Show a prediction beside what came out; nothing where there is none."""
+        if name in self.guesses:
+            print(f"you said {self.guesses[name]}, it is {measured}")
+
+    def progress(self) -> None:
+        """Say how many exercises and questions are answered, and how many at the first try."""
+        kept, names = self._read(), (*self.exercises, *self.questions)
+        tries = [kept[name]["tries"] for name in names if kept.get(name, {}).get("right")]
+        print(f"{len(tries)} of {len(names)} answered, {tries.count(1)} at the first try")
+
+    def _record(self, name: str, right: bool) -> None:
+        kept = self._read()
+        before = kept.get(name, {"tries": 0, "right": False})
+        if not before["right"]:
+            kept[name] = {"tries": before["tries"] + 1, "right": right}
+            with contextlib.suppress(OSError):  # where nothing can be written, the page goes on all the same
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with replace_file(self.path) as temporary:
+                    temporary.write_text(json.dumps(kept), encoding="utf-8")
+
+    def _read(self) -> dict[str, dict]:
+        """Tries and success by name; nothing where there is no file, or one that is damaged."""
+        try:
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
+            return {name: {"tries": int(row["tries"]), "right": row["right"] is True} for name, row in kept.items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return {}
