@@ -14,7 +14,7 @@ from helpers.models import build_model, count_parameters
 ASKED = 19_865  # parameters of recipe B
 
 
-def test_slanted_kernel(kernel) -> str | None:
+def check_slanted_kernel(kernel) -> str | None:
     """Tries a kernel on strokes of four directions, one pixel wide, and on plain ink."""
     kernel = torch.as_tensor(kernel).detach().float()
     if kernel.shape != (3, 3):
@@ -56,7 +56,7 @@ def count_after_all(network: nn.Module) -> str:
     return f"{count:,} parameters, not {ASKED:,}: compare each layer with its column of the table."
 
 
-def test_recipe_b(network) -> str | None:
+def check_recipe_b(network) -> str | None:
     """Gives a network the weights of recipe B and compares what both say."""
     if count_parameters(network) == 240:
         raise InputError("no answer yet; go on with the network above")
@@ -87,7 +87,7 @@ page = Page(
     "02_cnn_architecture",
     exercises={
         "slanted kernel": Code(
-            test=test_slanted_kernel,
+            test=check_slanted_kernel,
             asks="a kernel: a 3 × 3 tensor",
             kind=(torch.Tensor, np.ndarray, list, tuple),
             worth="Mirrored, it answers to strokes that fall: one idea, another kernel.",
@@ -118,7 +118,7 @@ page = Page(
             worth="Strides multiply: in AlexNet's features they make 4 · 2 · 2 · 2 = 32.",
         ),
         "recipe B": Code(
-            test=test_recipe_b,
+            test=check_recipe_b,
             asks="a network",
             kind=nn.Module,
             worth="Given the same weights, it says the very same as the course's own.",
