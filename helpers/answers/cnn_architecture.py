@@ -58,8 +58,9 @@ def count_after_all(network: nn.Module) -> str:
 
 def check_recipe_b(network) -> str | None:
     """Gives a network the weights of recipe B and compares what both say."""
-    if count_parameters(network) == 240:
-        raise InputError("no answer yet; go on with the network above")
+    convolutions = sum(isinstance(layer, nn.Conv2d) for layer in network.modules())
+    if convolutions < 8:
+        raise InputError(f"{convolutions} of 8 convolutions so far; go on with the network")
     if count_parameters(network) != ASKED:
         return count_after_all(network)
     generator, ours = torch.Generator().manual_seed(1), build_model("compact")
