@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import re
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers import notebook
-from helpers.check import Choice, Code, Number, Page
+from helpers.check import Choice, Code, Number, Page, read_number
 from helpers.data import Mnist, Split
 from helpers.errors import InputError
 from helpers.models import build_model
@@ -508,6 +509,36 @@ def test_nothing_else_is_right_or_ends_in_a_traceback(kind, capsys):
     for page, name in [*EXERCISES, *((page, "question 1") for page in PAGES)]:
         said = say(capsys, page, name, BAD[kind], *RIGHT.get((page, name), ([],))[1:])
         assert said and not said.startswith(("right", "no answer yet")) and "\n" not in said, (name, said)
+
+
+NO_NUMBERS = (
+    True,
+    np.bool_(True),
+    torch.tensor(True),
+    "1",
+    b"1",
+    [1],
+    (1,),
+    torch.ones(2),
+    math.nan,
+    math.inf,
+    -(10**400),
+    1j,
+)
+
+
+@pytest.mark.parametrize("answer", NO_NUMBERS, ids=repr)
+def test_only_a_finite_number_is_a_number(answer):
+    with pytest.raises(InputError):
+        read_number(answer)
+
+
+NUMBER_ONE = (1, 1.0, np.int64(1), np.float16(1), np.ones((1, 1)), torch.ones(1, requires_grad=True), Fraction(1))
+
+
+@pytest.mark.parametrize("answer", (*NUMBER_ONE, torch.ones((), dtype=torch.bfloat16)), ids=repr)
+def test_a_number_may_come_in_any_kind(answer):
+    assert read_number(answer) == 1
 
 
 def test_what_is_no_answer_does_not_count_as_a_try(capsys):
