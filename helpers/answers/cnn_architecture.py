@@ -14,26 +14,29 @@ from helpers.models import build_model, count_parameters
 ASKED = 19_865  # parameters of recipe B
 
 
-def check_slanted_kernel(kernel) -> str | None:
-    """Tries a kernel on strokes of four directions, one pixel wide, and on plain ink."""
-    kernel = torch.as_tensor(kernel).detach()
-    if kernel.is_complex():
-        raise InputError("weights are real numbers")
-    kernel = kernel.float()
-    if kernel.shape != (3, 3):
-        return f"It has the shape {tuple(kernel.shape)}; 3 rows of 3 weights are asked for."
+def draw_strokes() -> dict[str, torch.Tensor]:
+    """Strokes of four directions, one pixel wide, on 9 × 9 pixels."""
     level = torch.zeros(9, 9)
     level[4] = 1
-    strokes = {
+    return {
         "that rise": torch.eye(9).flip(1),
         "that fall from left to right": torch.eye(9),
         "that stand upright": level.T,
         "that lie level": level,
     }
-    answers = {name: F.conv2d(stroke[None, None], kernel[None, None]) for name, stroke in strokes.items()}
-    strongest = {name: answer.max().item() for name, answer in answers.items()}
+
+
+def check_slanted_kernel(kernel) -> str | None:
+    """Tries a kernel on strokes of four directions and on plain ink."""
+    kernel = torch.as_tensor(kernel).detach()
+    if kernel.is_complex():
+        raise InputError("weights are real numbers")
+    if kernel.shape != (3, 3):
+        return f"It has the shape {tuple(kernel.shape)}; 3 rows of 3 weights are asked for."
+    kernel = kernel.float()
+    answers = {name: F.conv2d(stroke[None, None], kernel[None, None]) for name, stroke in draw_strokes().items()}
+    strongest, plain = {name: answer.max().item() for name, answer in answers.items()}, kernel.sum().item()
     rising = strongest.pop("that rise")
-    plain = kernel.sum().item()
     rival = max(strongest, key=strongest.get)
     if rising >= 1.5 * max(plain, strongest[rival], 1e-6):
         return None
