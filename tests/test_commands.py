@@ -315,3 +315,13 @@ def test_predict_says_in_one_line_what_is_no_picture(capsys, tmp_path):
     assert commands.main(["predict", str(tmp_path / "empty.png")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and "empty.png: is no picture" in line
+
+
+def test_forget_clears_the_answers_and_nothing_else(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(commands.notebook, "RUNS", tmp_path / "runs")
+    assert commands.main(["forget"]) == 0 and "the answers of 0 notebooks are" in capsys.readouterr().out
+    (tmp_path / "runs").mkdir()
+    for name in ("answers-01_x.json", "answers-02_x.json", "last.pt"):
+        (tmp_path / "runs" / name).touch()
+    assert commands.main(["forget"]) == 0 and "the answers of 2 notebooks are" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["last.pt"]
