@@ -83,9 +83,9 @@ def check_home() -> None:
         raise CourseError(f"{HOME} is not the course's folder: run this in a clone of the course, where its data are")
 
 
-def load() -> Mnist:
-    """MNIST, or the sample, with a word on which it is."""
-    mnist = data.load_mnist()
+def load(loader: Callable[[], Mnist] | None = None) -> Mnist:
+    """What a loader loads, with a word on it; MNIST, or the sample, by default."""
+    mnist = (loader or data.load_mnist)()
     print(data.describe_source(mnist), flush=True)
     return mnist
 

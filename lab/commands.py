@@ -5,14 +5,15 @@ import json
 import sys
 
 from helpers.commands import BUILD, add_command, check_home, load, run_command, test
-from helpers.data import DataError, Mnist
+from helpers.data import DataError, Mnist, load_fashion_mnist
+from helpers.data.mnist import FASHION_MNIST, MNIST
 from helpers.device import choose_threads, device
 from helpers.errors import InputError
 from helpers.training import check_seed
-from lab import benchmark, trials
+from lab import benchmark, records, trials
 from lab.benchmark import run_benchmark, tabulate_benchmark
 from lab.recipes import ALL_RECIPES, extend
-from lab.reproduction import list_runs, reproduce_all
+from lab.reproduction import NETWORKS, UNFINISHED, list_runs, reproduce_all
 from lab.results_table import update_readme
 from lab.text_files import replace_text
 from lab.trials import add_trial, change_recipe, read_trials, run_trial
@@ -39,6 +40,8 @@ def make_parser() -> argparse.ArgumentParser:
     command = add_command(commands, reproduce, what)
     command.add_argument("names", nargs="*", metavar="RECIPE", help=f"{known}; all by default")
     command.add_argument("--seeds", nargs="+", type=int, help="the recipe's own by default")
+    sets = (MNIST.source, FASHION_MNIST.source)
+    command.add_argument("--data", choices=sets, default=MNIST.source, help="what to train on (default: %(default)s)")
     what = "train on a part of the images, judge by the others, and keep a row in data/trials.csv"
     command = add_command(commands, trial, what)
     command.add_argument("recipe", choices=ALL_RECIPES, metavar="RECIPE", help="to start from")
@@ -54,15 +57,15 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def load_whole() -> Mnist:
-    """MNIST itself, for what is kept.
+def load_whole(name: str = MNIST.source) -> Mnist:
+    """A whole data set, for what is kept.
 
     Raises:
-        DataError: only the sample is there.
+        DataError: it is not there, or only the sample of it.
     """
     check_home()
-    mnist = load()
-    if mnist.source != "mnist":
+    mnist = load(load_fashion_mnist) if name == FASHION_MNIST.source else load()
+    if mnist.source != name:
         raise DataError(
             "MNIST", "is not there, and a record of the sample would be of no use", "Point MNIST_ROOT at it"
         )
@@ -77,7 +80,11 @@ def reproduce(options: argparse.Namespace) -> int:
         raise InputError(f"no recipe is called {', '.join(unknown)}; there are {', '.join(ALL_RECIPES)}")
     for seed in options.seeds or ():
         check_seed(seed)
-    return report(reproduce_all(list_runs(options.names, options.seeds), load_whole()))
+    # What was learnt from another data set is kept apart: it has the same names.
+    part = "" if options.data == MNIST.source else options.data
+    folders = {"folder": records.FOLDER / part, "unfinished": UNFINISHED / part, "networks": NETWORKS / part}
+    runs = list_runs(options.names, options.seeds)
+    return report(reproduce_all(runs, load_whole(options.data), **folders))
 
 
 def trial(options: argparse.Namespace) -> int:

@@ -119,9 +119,15 @@ def load_teachers(recipe: Recipe, networks: Path = NETWORKS) -> list[nn.Module]:
 
 
 def reproduce_all(
-    runs: list[tuple[str, int]], mnist: Mnist, *, folder: Path = records.FOLDER, unfinished: Path = UNFINISHED
+    runs: list[tuple[str, int]], mnist: Mnist, *, folder: Path = records.FOLDER, **folders: Path
 ) -> list[Exception]:
     """Do the runs that have no record, saying before each how many are left and how long that will take.
+
+    Args:
+        runs: recipes and seeds.
+        mnist: the data set.
+        folder: keeps the records.
+        folders: the others of `reproduce`.
 
     Returns:
         What went wrong: records that are there and cannot be used, whose runs are not repeated, and runs that failed.
@@ -135,7 +141,7 @@ def reproduce_all(
         left = describe_time_left(missing[number:], known)
         print(f"{number + 1}/{len(missing)}: {name}, seed {seed}; {left}", flush=True)
         try:
-            record = reproduce(name, seed, mnist, folder=folder, unfinished=unfinished)
+            record = reproduce(name, seed, mnist, folder=folder, **folders)
         except CourseError as error:
             errors.append(error)
             print(f"{name}, seed {seed} failed: {error}", flush=True)

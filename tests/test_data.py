@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from helpers.data import (
+    CLOTHES,
     MEAN,
     STD,
     Batches,
@@ -18,6 +19,7 @@ from helpers.data import (
     Mnist,
     Split,
     describe_source,
+    load_fashion_mnist,
     load_mnist,
     normalise,
     parse_idx,
@@ -47,7 +49,7 @@ def contents(monkeypatch, tmp_path) -> dict[str, bytes]:
     monkeypatch.delenv("MNIST_ROOT", raising=False)
     monkeypatch.delenv("COURSE_OFFLINE", raising=False)
     monkeypatch.setattr(mnist_module, "DATA_FOLDER", tmp_path / "own")
-    monkeypatch.setattr(mnist_module, "MIRRORS", ("file:///nowhere/",))
+    monkeypatch.setattr(mnist_module.MNIST, "mirrors", ("file:///nowhere/",))
     digit = Split(torch.zeros(1, 28, 28, dtype=torch.uint8), torch.zeros(1, dtype=torch.long))
     monkeypatch.setattr(mnist_module, "_load_sample", lambda: Mnist(digit, digit, source="sample"))
     return made
@@ -162,7 +164,7 @@ def test_unreadable_folder_is_refused(contents, tmp_path, monkeypatch):
 
 def test_own_folder_is_filled_and_repaired_by_download(contents, tmp_path, monkeypatch):
     mirror = write_folder(tmp_path / "mirror", contents, packed=True)
-    monkeypatch.setattr(mnist_module, "MIRRORS", ("file:///nowhere/", mirror.as_uri() + "/"))
+    monkeypatch.setattr(mnist_module.MNIST, "mirrors", ("file:///nowhere/", mirror.as_uri() + "/"))
     assert load_mnist().source == "mnist"
     raw = tmp_path / "own" / "MNIST" / "raw"
     assert len(list(raw.iterdir())) == 4
@@ -181,7 +183,7 @@ def test_bad_download_leaves_nothing_behind(contents, tmp_path, monkeypatch, mod
         flipped = whole[:10] + bytes([whole[10] ^ 255]) + whole[11:]
         bad = {"cut": whole[:-30], "html": b"<html>", "wrong": gzip.compress(b"other"), "flipped": flipped}
         archive.write_bytes(bad[mode])
-    monkeypatch.setattr(mnist_module, "MIRRORS", (mirror.as_uri() + "/",))
+    monkeypatch.setattr(mnist_module.MNIST, "mirrors", (mirror.as_uri() + "/",))
     sample = load_mnist()
     assert sample.source == "sample" and str(tmp_path / "own") not in sample.reason, "the cause, and no temporary file"
     assert list((tmp_path / "own").rglob("*ubyte*")) == []
@@ -222,7 +224,7 @@ def test_environment_may_hold_a_tilde_and_spaces(contents, tmp_path, monkeypatch
 
 def test_offline_switch_forbids_the_download(contents, tmp_path, monkeypatch):
     mirror = write_folder(tmp_path / "mirror", contents, packed=True)
-    monkeypatch.setattr(mnist_module, "MIRRORS", (mirror.as_uri() + "/",))
+    monkeypatch.setattr(mnist_module.MNIST, "mirrors", (mirror.as_uri() + "/",))
     monkeypatch.setenv("COURSE_OFFLINE", "1")
     assert load_mnist().source == "sample"
     monkeypatch.delenv("COURSE_OFFLINE")
@@ -396,16 +398,51 @@ def test_disputed_images_are_the_fifteen_of_the_source():
     assert len(set(DISPUTED)) == 15 and sum(DISPUTED) == 68_696, "a wrong digit in one of them"
 
 
-def test_a_folder_of_fashion_mnist_is_called_that(contents, tmp_path, monkeypatch):
-    root = write_folder(tmp_path / "root", contents | {"test_images": b"a shoe"})
-    monkeypatch.setattr(mnist_module, "FASHION", (hashlib.md5(b"a shoe").hexdigest(),))
-    with pytest.raises(DataError, match="t10k-images-idx3-ubyte: holds the content of Fashion-MNIST, another set"):
-        load_mnist(root)
+def dress_up(contents, monkeypatch) -> dict[str, bytes]:
+    """Contents of another set with the same file names, which the loader takes for Fashion-MNIST."""
+    clothes = {part: content[:-1] + bytes([content[-1] ^ 1]) for part, content in contents.items()}
+    for part, content in clothes.items():
+        file = FILES[part]._replace(md5=hashlib.md5(content).hexdigest())
+        monkeypatch.setitem(mnist_module.FASHION_MNIST.files, part, file)
+    return clothes
 
 
-def test_fashion_mnist_s_four_files_are_known():
-    """In the order of train and test images and labels; none of them is one of MNIST's."""
-    assert len(set(mnist_module.FASHION) | {file.md5 for file in FILES.values()}) == 8
+def test_a_folder_of_one_set_is_never_taken_for_the_other(contents, tmp_path, monkeypatch):
+    clothes = write_folder(tmp_path / "clothes", dress_up(contents, monkeypatch))
+    digits = write_folder(tmp_path / "digits", contents)
+    assert load_fashion_mnist(clothes).source == "fashion-mnist" and load_mnist(digits).source == "mnist"
+    problem = "train-images-idx3-ubyte: is of Fashion-MNIST, another set with the same file names. .*point MNIST_ROOT"
+    monkeypatch.setenv("MNIST_ROOT", str(clothes))
+    with pytest.raises(DataError, match=problem):
+        load_mnist()
+    problem = "train-images-idx3-ubyte: is of MNIST, another set .*Put Fashion-MNIST's own.*point FASHION_MNIST_ROOT"
+    monkeypatch.setenv("FASHION_MNIST_ROOT", str(digits))
+    with pytest.raises(DataError, match=problem):
+        load_fashion_mnist()
+
+
+def test_fashion_mnist_is_looked_for_and_kept_beside_mnist(contents, tmp_path, monkeypatch):
+    monkeypatch.delenv("FASHION_MNIST_ROOT", raising=False)
+    clothes = dress_up(contents, monkeypatch)
+    monkeypatch.setattr(mnist_module.FASHION_MNIST, "mirrors", ("file:///nowhere/",))
+    write_folder(tmp_path / "own" / "MNIST" / "raw", contents)
+    with pytest.raises(DataError, match="FashionMNIST.raw: train-images-idx3-ubyte could not be fetched"):
+        load_fashion_mnist()
+    mirror = write_folder(tmp_path / "mirror", clothes, packed=True)
+    monkeypatch.setattr(mnist_module.FASHION_MNIST, "mirrors", (mirror.as_uri() + "/",))
+    with pytest.raises(DataError, match="no download is allowed"):
+        load_fashion_mnist(download=False)
+    found = load_fashion_mnist()
+    assert describe_source(found).startswith("Fashion-MNIST, every file's MD5 checked: 40 images")
+    assert not torch.equal(found.test.labels, load_mnist().test.labels) and len(found.test) == 20
+    assert len(list((tmp_path / "own" / "FashionMNIST" / "raw").iterdir())) == 4
+    assert load_fashion_mnist(download=False).source == "fashion-mnist"
+
+
+def test_the_four_files_of_either_set_are_known():
+    sets = [mnist_module.MNIST.files, mnist_module.FASHION_MNIST.files]
+    assert len({file.md5 for files in sets for file in files.values()}) == 8 and len(CLOTHES) == 10
+    assert [file[:2] for file in sets[0].values()] == [file[:2] for file in sets[1].values()], "names and sizes"
 
 
 class Dripping:
@@ -430,13 +467,13 @@ class Dripping:
 def test_a_server_that_drips_is_given_up_for_the_next_and_named(contents, tmp_path, monkeypatch):
     clock = [0]
     mirror = write_folder(tmp_path / "mirror", contents, packed=True)
-    monkeypatch.setattr(mnist_module, "MIRRORS", ("https://dripping.example/", mirror.as_uri() + "/"))
+    monkeypatch.setattr(mnist_module.MNIST, "mirrors", ("https://dripping.example/", mirror.as_uri() + "/"))
     monkeypatch.setattr(mnist_module.time, "monotonic", lambda: clock[0])
     open_url = mnist_module.urllib.request.urlopen
     drip = lambda url, **options: Dripping(clock) if "dripping" in url else open_url(url, **options)  # noqa: E731
     monkeypatch.setattr(mnist_module.urllib.request, "urlopen", drip)
     assert load_mnist().source == "mnist" and clock[0] == 4 * 16, "seconds, for four files"
-    monkeypatch.setattr(mnist_module, "MIRRORS", ("https://dripping.example/",))
+    monkeypatch.setattr(mnist_module.MNIST, "mirrors", ("https://dripping.example/",))
     for path in (tmp_path / "own").rglob("*ubyte*"):
         path.unlink()
     sample = load_mnist()

@@ -39,10 +39,23 @@ def sample(tiny, monkeypatch) -> None:
 
 def test_reproduce_does_the_runs_it_is_asked_for(monkeypatch):
     done = []
-    monkeypatch.setattr(commands, "reproduce_all", lambda runs, mnist: done.append(runs) or [])
+    monkeypatch.setattr(commands, "reproduce_all", lambda runs, mnist, **_: done.append(runs) or [])
     assert commands.main(["reproduce", "quick", "--seeds", "0", "2"]) == 0
     assert commands.main(["reproduce", "mlp", "lenet5", "--seeds", "1"]) == 0
     assert done == [[("quick", 0), ("quick", 2)], [("lenet5", 1), ("mlp", 1)]]
+
+
+def test_what_another_data_set_taught_is_kept_apart(tiny, monkeypatch, tmp_path):
+    clothes = Mnist(tiny.train, tiny.test, source="fashion-mnist")
+    monkeypatch.setattr(commands, "load_fashion_mnist", lambda: clothes)
+    monkeypatch.setitem(ALL_RECIPES, "best", SMALL)
+    places = {"FOLDER": (commands.records, "results"), "UNFINISHED": (commands, "runs"), "NETWORKS": (commands, "kept")}
+    for name, (module, folder) in places.items():
+        monkeypatch.setattr(module, name, tmp_path / folder)
+    assert commands.main("reproduce best --seeds 0 --data fashion-mnist".split()) == 0
+    assert [path.name for path in (tmp_path / "results" / "fashion-mnist").iterdir()] == ["best-0.json"]
+    assert (tmp_path / "kept" / "fashion-mnist" / "best-0.pt").exists()
+    assert not list((tmp_path / "results").glob("*.json")) and not list((tmp_path / "kept").glob("*.pt"))
 
 
 @pytest.mark.parametrize("command", ["reproduce quick --seeds 0", "trial quick"])
@@ -96,10 +109,10 @@ def test_a_trial_adds_a_row_for_each_seed(capsys, tmp_path):
     ("command", "function"), [("reproduce quick --seeds 0", "reproduce_all"), ("table", "update_readme")]
 )
 def test_what_goes_wrong_shows_in_the_exit_status(monkeypatch, capsys, command, function):
-    monkeypatch.setattr(commands, function, lambda *_: [RecordError("x.json", "is bad", "Delete it")])
+    monkeypatch.setattr(commands, function, lambda *_, **__: [RecordError("x.json", "is bad", "Delete it")])
     assert commands.main(command.split()) == 1
     assert "error: x.json: is bad. Delete it." in capsys.readouterr().err
-    monkeypatch.setattr(commands, function, lambda *_: [])
+    monkeypatch.setattr(commands, function, lambda *_, **__: [])
     assert commands.main(command.split()) == 0
 
 

@@ -141,7 +141,7 @@ def test_helpers_stay_small():
     """What the pages can import; the command line is for a shell."""
     shell = ("__main__.py", "commands.py")
     paths = [path for path in (ROOT / "helpers").rglob("*.py") if path.name not in shell]
-    assert sum(map(count_lines, paths)) <= 1_640
+    assert sum(map(count_lines, paths)) <= 1_690
 
 
 def list_functions():
