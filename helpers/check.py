@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,11 +23,11 @@ class Number:
     """An exercise that asks for a number.
 
     Attributes:
-        value: the right one, or a function of what the page hands over.
+        value: the right one, or a function of what the page hands over, where it depends on the data.
         worth: a sentence worth knowing, for who has it right.
         hint: where to look, without giving it away, for a wrong answer of no known cause.
         mixups: wrong answers, each with the thought that leads to it. Functions are computed like `value`.
-        within: how far off is still right; a hundredth of the value by default.
+        within: how far off is still right; a hundredth of the value by default, and for a mix-up never more.
     """
 
     value: Value
@@ -39,16 +40,22 @@ class Number:
     def judge(self, answer: object, *given) -> str | None:
         """What is wrong with an answer; None where it is right."""
         number = read_number(answer)
-        right, *wrong = (value(*given) if callable(value) else value for value in (self.value, *self.mixups))
-        margins = [NEAR * abs(value) + 1e-9 for value in (right, *wrong)]
-        if abs(number - right) <= (margins[0] if self.within is None else self.within):
+        try:
+            right, *wrong = (float(value(*given) if callable(value) else value) for value in (self.value, *self.mixups))
+        except Exception as error:  # the reader may have changed what the page hands over
+            raise InputError("what the page hands over cannot be used; run its cells again from the top") from error
+        if abs(number - right) <= self._margin(right, self.within):
             return None
-        for value, margin, thought in zip(wrong, margins[1:], self.mixups.values()):
-            if abs(number - value) <= margin:
+        for value, thought in zip(wrong, self.mixups.values()):
+            if abs(number - value) <= min(self._margin(value), self._margin(value, self.within)):
                 return thought
-        if any(math.isclose(number, right * factor, rel_tol=NEAR) for factor in (100, 0.01)):
+        if any(abs(number / factor - right) <= self._margin(right, self.within) for factor in (100, 0.01)):
             return "Its digits are right, but not its size: a share of 1, or per cent?"
         return self.hint
+
+    @staticmethod
+    def _margin(value: float, within: float | None = None) -> float:
+        return (NEAR * abs(value) if within is None else within) + 1e-9
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Choice:
     """A question with a few answers to choose from.
 
     Attributes:
-        question: as it is printed; empty where it stands on the page.
+        question: as it is printed, with the options below it.
         options: by letter: the answer, and what is to be said to who chooses it.
         right: the letter of the right one.
     """
@@ -89,19 +96,26 @@ class Code:
     """An exercise that asks for something that runs: a function, a network, a tensor of weights.
 
     Attributes:
-        test: tries it on cases that the page does not show; returns what is wrong, or None.
+        test: tries it on cases that the page does not show; returns what is wrong, or None. It raises an `InputError`
+            for what is no attempt yet.
         worth: a sentence worth knowing, for who has it right.
-        asks: what it is, such as "your function".
+        asks: what it is, in words.
+        kind: its type or types.
     """
 
     test: Callable[..., str | None]
     worth: str
-    asks: str = "your function"
+    asks: str = "a function"
+    kind: type | tuple[type, ...] = Callable
 
     def judge(self, answer: object, *given) -> str | None:
         """What is wrong with an answer; None where it is right."""
+        if not isinstance(answer, self.kind):
+            raise InputError(f"{self.asks} is asked for, not something of type {type(answer).__name__}")
         try:
             return self.test(answer, *given)
+        except InputError:
+            raise
         except Exception as error:  # whatever a reader's code does
             cause = " ".join(str(error).split())[:150]
             return f"Tried on a case of our own, it ends in {type(error).__name__}: {cause}"
@@ -115,12 +129,12 @@ def read_number(answer: object) -> float:
     """
     if isinstance(answer, str):
         raise InputError("write the number without quotes")
-    if isinstance(answer, torch.Tensor):
-        answer = answer.detach().cpu().numpy()
     if isinstance(answer, np.ndarray) and answer.size == 1:
         answer = answer.item()
-    if isinstance(answer, bool) or not isinstance(answer, (int, float, np.integer, np.floating)):
-        raise InputError(f"one number is asked for, not a {type(answer).__name__}")
+    if isinstance(answer, torch.Tensor) and answer.numel() == 1 and answer.device.type != "meta":
+        answer = answer.detach().item()
+    if isinstance(answer, bool) or not isinstance(answer, numbers.Real):
+        raise InputError(f"one number is asked for, not something of type {type(answer).__name__}")
     try:
         number = float(answer)
     except OverflowError:
@@ -153,27 +167,27 @@ class Page:
             answer: None as long as there is none.
             given: what the exercise needs of the page to work out the right answer.
         """
-        exercise = self.exercises.get(name) or self.questions[name]
+        exercise = self.exercises.get(name) or self.questions.get(name)
+        if exercise is None:
+            raise InputError(f"nothing on this page is called {name!r}")
+        if isinstance(exercise, Choice):
+            print(f"{name}: {exercise.question}")
+            print("\n".join(f"   {letter}) {text}" for letter, (text, _) in exercise.options.items()))
+        print(f"{name}: {self._reply(name, exercise, answer, given)}")
+
+    def _reply(self, name: str, exercise: Number | Choice | Code, answer: object, given: tuple) -> str:
         if answer is None or answer is ...:
-            print(f"{name}: no answer yet; put {exercise.asks} in place of None")
-            return
+            return f"no answer yet; put {exercise.asks} in place of None"
         try:
             problem = exercise.judge(answer, *given)
         except InputError as error:  # no answer to this question, so none that counts
-            print(f"{name}: {error}")
-            return
+            return str(error)
         self._record(name, problem is None)
-        print(f"{name}: {'right. ' + exercise.worth if problem is None else 'not yet. ' + problem}")
+        return f"right. {exercise.worth}" if problem is None else f"not yet. {problem}"
 
     def ask(self, number: int, answer: object) -> None:
-        """Put a quick question, or say whether its answer (a letter) is right."""
-        name = f"question {number}"
-        if answer is None:
-            question = self.questions[name]
-            print(f"{number}. {question.question}")
-            print("\n".join(f"   {letter}) {text}" for letter, (text, _) in question.options.items()))
-        else:
-            self.check(name, answer)
+        """Put a quick question, and say whether its answer (a letter) is right."""
+        self.check(f"question {number}", answer)
 
     def guess(self, name: str, guess: object) -> None:
         """Keep what a reader predicts, until `compare` shows it beside the result."""
@@ -206,5 +220,5 @@ class Page:
         try:
             kept = json.loads(self.path.read_text(encoding="utf-8"))
             return {name: {"tries": int(row["tries"]), "right": row["right"] is True} for name, row in kept.items()}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except Exception:  # whatever is in it
             return {}
