@@ -14,6 +14,9 @@ plotting         one function per figure
 notebook         the top of each page: where things are, full or fast
 device           where to compute, and with how many threads
 progress         bars
+clinic           the runs of notebook 6; not to be read before
+check            answers to exercises: whether they are right, and how many are given
+answers          what is right, a module for each notebook; not to be read before
 files, errors    files written whole or not at all, by one process; what to say when something cannot be used
 commands         `python -m helpers`; no page needs it
 

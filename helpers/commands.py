@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from helpers import data, plotting
+from helpers import data, notebook, plotting
 from helpers.checkpoints import load_trained
 from helpers.data import DataError, Mnist
 from helpers.device import choose_threads
@@ -63,6 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add_command(commands, unpack, "unpack a .tar of PNG digits named {ID}_{Label}.png, and count them")
     command.add_argument("archive")
     command.add_argument("folder", nargs="?", help="new folder; beside the archive by default")
+    add_command(commands, forget, "clear what was answered on the course's pages, so as to start afresh")
     return parser
 
 
@@ -160,4 +161,13 @@ def unpack(options: argparse.Namespace) -> int:
     print(f"{len(data.PngDigits(folder)):,} digits are in {folder}")
     for reason, count in left_out.items():
         print(f"left out: {count:,} with {reason}")
+    return 0
+
+
+def forget(options: argparse.Namespace) -> int:
+    """`python -m helpers forget`."""
+    files = sorted(notebook.RUNS.glob("answers-*.json"))
+    for file in files:
+        file.unlink(missing_ok=True)
+    print(f"the answers of {len(files)} notebook{'s' * (len(files) != 1)} are forgotten")
     return 0

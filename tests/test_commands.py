@@ -247,3 +247,13 @@ def test_a_default_that_is_asked_for_is_the_same_run(asked):
             commands.main(["train", "compact", *arguments])
         folders.append(asked["folder"])
     assert folders[0] == folders[1]
+
+
+def test_forget_clears_the_answers_and_nothing_else(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(commands.notebook, "RUNS", tmp_path / "runs")
+    assert commands.main(["forget"]) == 0 and "the answers of 0 notebooks are" in capsys.readouterr().out
+    (tmp_path / "runs").mkdir()
+    for name in ("answers-01_x.json", "answers-02_x.json", "last.pt"):
+        (tmp_path / "runs" / name).touch()
+    assert commands.main(["forget"]) == 0 and "the answers of 2 notebooks are" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["last.pt"]

@@ -122,7 +122,7 @@ page = Page(
                 2.5: "So it is against its fair share, 1 / 1,000. Against an image of another batch?",
                 0.1: "Each of the four means counts a quarter, however few images it is of.",
             },
-            hint="1,000 = 3 · 300 + 100. How much of a batch's mean does one image make up?",
+            hint="How many images has the last batch? How much of its batch's mean does an image make up, there and elsewhere?",
             worth="With batches of 250, or any size that divides 1,000, nothing would be wrong.",
         ),
         "B per step": Number(
