@@ -173,11 +173,12 @@ class Page:
         if isinstance(exercise, Choice):
             print(f"{name}: {exercise.question}")
             print("\n".join(f"   {letter}) {text}" for letter, (text, _) in exercise.options.items()))
-        print(f"{name}: {self._reply(name, exercise, answer, given)}")
+        if answer is not None and answer is not ...:
+            print(f"{name}: {self._reply(name, exercise, answer, given)}")
+        elif not isinstance(exercise, Choice):
+            print(f"{name}: no answer yet; put {exercise.asks} in place of None")
 
     def _reply(self, name: str, exercise: Number | Choice | Code, answer: object, given: tuple) -> str:
-        if answer is None or answer is ...:
-            return f"no answer yet; put {exercise.asks} in place of None"
         try:
             problem = exercise.judge(answer, *given)
         except InputError as error:  # no answer to this question, so none that counts
@@ -197,7 +198,7 @@ class Page:
     def compare(self, name: str, measured: object) -> None:
         """Show a prediction beside what came out; nothing where there is none."""
         if name in self.guesses:
-            print(f"you said {self.guesses[name]}, it is {measured}")
+            print(f"{name}: you said {self.guesses[name]}, it is {measured}")
 
     def progress(self) -> None:
         """Say how many exercises and questions are answered, and how many at the first try."""

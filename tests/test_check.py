@@ -540,10 +540,14 @@ def test_options_are_shown_before_and_after_an_answer(capsys):
     page = PAGES["01_data_exploration"]
     for answer in (None, "a", 7):
         page.ask(2, answer)
-        text = capsys.readouterr().out
-        assert page.questions["question 2"].question in text and text.count("\n   ") == 3
-    page.ask(1, ...)
-    assert 'put "a", "b" or "c" in place of None' in capsys.readouterr().out
+        question, *options = capsys.readouterr().out.splitlines()
+        assert question == f"question 2: {page.questions['question 2'].question}"
+        assert [line[:5] for line in options[:3]] == ["   a)", "   b)", "   c)"] and len(options) == 3 + (
+            answer is not None
+        )
+    assert options[3] == 'question 2: answer with "a", "b" or "c", in quotes'
+    page.check("fill", ...)
+    assert capsys.readouterr().out == "fill: no answer yet; put a number in place of None\n"
     with pytest.raises(InputError, match="nothing on this page is called 'question 6'"):
         page.ask(6, "a")
 
@@ -612,7 +616,7 @@ def test_a_guess_is_shown_beside_what_came_out(capsys):
     assert capsys.readouterr().out == ""
     page.guess("share", " a\nhalf ")
     page.compare("share", 0.5)
-    assert capsys.readouterr().out == "you said a half, it is 0.5\n"
+    assert capsys.readouterr().out == "share: you said a half, it is 0.5\n"
     page.guess("share", torch.zeros(500))
     page.compare("share", 0.5)
     assert len(capsys.readouterr().out) < 100

@@ -16,7 +16,10 @@ ASKED = 19_865  # parameters of recipe B
 
 def check_slanted_kernel(kernel) -> str | None:
     """Tries a kernel on strokes of four directions, one pixel wide, and on plain ink."""
-    kernel = torch.as_tensor(kernel).detach().float()
+    kernel = torch.as_tensor(kernel).detach()
+    if kernel.is_complex():
+        raise InputError("weights are real numbers")
+    kernel = kernel.float()
     if kernel.shape != (3, 3):
         return f"It has the shape {tuple(kernel.shape)}; 3 rows of 3 weights are asked for."
     level = torch.zeros(9, 9)

@@ -122,7 +122,7 @@ page = Page(
                 2.5: "So it is against its fair share, 1 / 1,000. Against an image of another batch?",
                 0.1: "Each of the four means counts a quarter, however few images it is of.",
             },
-            hint="How many images has the last batch? How much of its batch's mean does an image make up, there and elsewhere?",
+            hint="How many images has the last batch? What part of its batch's mean is one image, there and elsewhere?",
             worth="With batches of 250, or any size that divides 1,000, nothing would be wrong.",
         ),
         "B per step": Number(
@@ -249,17 +249,11 @@ page = Page(
             "All weights start at 0. What does LeNet-5 learn?",
             {
                 "a": ("The same, but more slowly.", "A slope of 0 stays 0."),
-                "b": ("Nothing but the biases of its last layer.", "No signal passes, and no slope comes back."),
-                "c": (
-                    "The same: steps lead away from 0.",
-                    "They would need a slope, and only the last biases have one.",
-                ),
-                "d": (
-                    "Nothing at all.",
-                    "Nearly: the last layer's biases can still learn how often each digit occurs.",
-                ),
+                "b": ("Nothing at all.", "Nearly: its last biases can still learn how often each digit occurs."),
+                "c": ("The same: steps lead away from 0.", "They need slopes for that; only the last biases have any."),
+                "d": ("Nothing but the biases of its last layer.", "No signal passes, and no slope comes back."),
             },
-            right="b",
+            right="d",
         ),
     ],
 )
