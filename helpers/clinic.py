@@ -127,7 +127,7 @@ def plot_chart(chart: Chart) -> None:
     for ax in axes[:2]:
         ax.legend(frameon=False, fontsize=8)
         ax.xaxis.get_major_locator().set_params(integer=True)
-    shares = chart.confusion / chart.confusion.sum(1, keepdim=True)
+    shares = (chart.confusion / chart.confusion.sum(1, keepdim=True).clamp(1)).numpy()
     axes[2].imshow(shares, cmap="gray_r", vmin=0, vmax=1)
     axes[2].set(title="validation answers", xlabel="answer", ylabel="label", xticks=range(10), yticks=range(10))
     axes[2].tick_params(labelsize=7)

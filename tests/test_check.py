@@ -245,6 +245,18 @@ RIGHT = {  # by page and exercise: right answers, then what the page hands over
     ("05_comparing_networks", "runs of each"): ([44, 43.56],),
     ("05_comparing_networks", "wrong of 128"): ([3, 3.02],),
     ("05_comparing_networks", "batch size"): ([25],),
+    ("06_clinic", "no help"): (["d"],),
+    ("06_clinic", "patient 1"): (["e"],),
+    ("06_clinic", "patient 2"): (["f"],),
+    ("06_clinic", "patient 3"): (["a"],),
+    ("06_clinic", "patient 4"): (["i"],),
+    ("06_clinic", "patient 5"): (["k"],),
+    ("06_clinic", "patient 6"): (["d"],),
+    ("06_clinic", "patient 7"): (["a"],),
+    ("06_clinic", "patient 8"): (["l"],),
+    ("06_clinic", "floor"): ([1.461, -math.log(math.e / (math.e + 9))],),
+    ("06_clinic", "drawn before"): ([0.75, 3 / 4],),
+    ("06_clinic", "new row"): (["b"],),
     ("06_faster_and_smaller", "Amdahl's law"): ([lambda p, k: 1 / ((1 - p) + p / k)],),
     ("06_faster_and_smaller", "on a GPU"): (["a"],),
     ("06_faster_and_smaller", "A at best"): (
@@ -294,7 +306,7 @@ def test_ones_are_counted_not_assumed(capsys):
 @pytest.mark.parametrize(("page", "name"), CHOICES)
 def test_each_choice_is_told_why(page, name, capsys):
     exercise = PAGES[page].exercises.get(name) or PAGES[page].questions[name]
-    assert list(exercise.options) == list("abcdef"[: len(exercise.options)]) and len(exercise.options) >= 3
+    assert list(exercise.options) == list("abcdefghijkl"[: len(exercise.options)]) and len(exercise.options) >= 3
     assert exercise.question and exercise.question.endswith("?")
     for letter, (_, reply) in exercise.options.items():
         verdict = "right" if letter == exercise.right else "not yet"

@@ -171,6 +171,17 @@ PATIENTS = {
 page = Page(
     "06_clinic",
     exercises={
+        "no help": Choice(
+            "A loss stays at 2.30. Which test will not help?",
+            {
+                "a": ("gradient norms", "It tells whether anything gets back to the weights."),
+                "b": ("dead ReLUs", "It tells whether a signal passes at all: a frequent cause."),
+                "c": ("a batch with its labels", "It tells whether there is anything to learn: a frequent cause."),
+                "d": ("images in both sets", "A leak only flatters: it can make no run worse."),
+                "e": ("weights before and after", "It tells a rate too low, where they hardly move, from the rest."),
+            },
+            right="d",
+        ),
         **PATIENTS,
         "floor": Number(
             value=-math.log(math.e / (math.e + 9)),
@@ -195,6 +206,17 @@ page = Page(
             },
             hint="Each image had which chance to be in the training set of epoch one?",
             worth="After 15 epochs, all but one in a thousand million have been seen.",
+        ),
+        "new row": Choice(
+            "Train loss 0.011, validation loss 0.71 and lowest in the third epoch, nothing shared. Which diagnosis?",
+            {
+                "a": ("Other pixels when it is measured.", "It would be bad from the first epoch, not from the third."),
+                "b": ("Too few images, learnt by heart.", "More images, augmentation or an earlier stop help."),
+                "c": ("A learning rate too high.", "Training got to 0.011 without a step above 2.4."),
+                "d": ("A softmax before the loss.", "0.011 is far below 1.46."),
+                "e": ("Measured in train mode.", "That holds validation back from the first epoch on."),
+            },
+            right="b",
         ),
     },
     questions=[
