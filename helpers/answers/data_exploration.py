@@ -85,10 +85,9 @@ page = Page(
                 rank(lambda distance, images: distance.mean(), max): "So it is before dividing: ink adds distance.",
                 rank(per_length, min): "That one varies least by this measure. You want the other end.",
                 rank(lambda distance, images: distance.mean() / images.mean(), max): (
-                    "So it is when divided by the mean grey level. The length of an image is the root of the sum of "
-                    "its squares: `norm`."
+                    "That one is first when divided by the mean grey level, and last when not divided. Divide by the "
+                    "length, the root of the sum of squares: `norm`."
                 ),
-                rank(lambda distance, images: distance.mean(), min): "That one has the smallest distance, undivided.",
             },
             hint="Answer with a digit: the one whose mean distance, divided by the mean length, is largest.",
             worth="Two fair measures, two rankings: always say by which one something “varies most”.",
