@@ -15,6 +15,7 @@ pictures         any picture of digits made into what MNIST would hold of it
 notebook         the top of each page: where things are, full or fast
 device           where to compute, and with how many threads
 progress         bars
+clinic           the runs of notebook 6; not to be read before
 check            answers to exercises: whether they are right, and how many are given
 answers          what is right, a module for each notebook; not to be read before
 files, errors    files written whole or not at all, by one process; what to say when something cannot be used

@@ -242,6 +242,8 @@ RIGHT = {  # by page and exercise: right answers, then what the page hands over
     ("comparing_networks", "runs of each"): ([44, 43.56],),
     ("comparing_networks", "wrong of 128"): ([3, 3.02],),
     ("comparing_networks", "batch size"): ([25],),
+    ("clinic", "floor"): ([1.461, -math.log(math.e / (math.e + 9))],),
+    ("clinic", "drawn before"): ([0.75, 3 / 4],),
     ("faster_and_smaller", "Amdahl's law"): ([lambda p, k: 1 / ((1 - p) + p / k)],),
     ("faster_and_smaller", "A at best"): (
         [3 * 39_748_864 * 60_000 * 13 / 65e9],
