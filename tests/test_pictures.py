@@ -208,7 +208,7 @@ def test_the_box_of_a_digit_is_where_its_ink_is():
         ((28, 32, 72, 90), [(28, 50, 90, 90)]),  # a bar that begins a little behind it
         ((28, 32, 90, 108), [(40, 50, 90, 70)]),  # too short for a digit, and too far away
         ((40, 90, 72, 76), [(40, 50, 90, 70), (40, 72, 90, 76)]),  # a 1 close behind
-        ((20, 23, 55, 58), [(40, 50, 90, 70)]),  # a speck
+        ((30, 37, 55, 62), [(40, 50, 90, 70)]),  # a speck
     ],
 )
 def test_pieces_of_ink_that_belong_together_are_one_digit(more, boxes):
@@ -304,6 +304,13 @@ def test_thin_strokes_become_two_pixels_thick_and_others_stay(thickness, seen):
     assert find_lengths(prepare_digit(ink)) == pytest.approx([20, 20], abs=1)
 
 
+def test_a_thickened_line_is_no_longer_than_the_box():
+    ink = np.zeros((400, 400))
+    ink[50:350, 100:104] = 255
+    image = prepare_digit(ink) / 255
+    assert image[:, 14].sum() == pytest.approx(20, abs=0.6) and image[14].sum() == pytest.approx(2, abs=0.4)
+
+
 def test_thickening_adds_the_same_on_every_side():
     ink = np.zeros((5, 5))
     ink[2, 2] = 1
@@ -338,6 +345,22 @@ def test_the_light_of_a_lamp_is_followed_and_ink_is_not():
     page = light.copy()
     page[100:200, 150:170] *= 0.3
     assert np.abs(pictures.estimate_paper(page) - light).max() < 8
+
+
+def test_ink_in_the_dark_counts_as_much_as_in_the_light():
+    page = np.linspace(220, 80, 200) * np.ones((100, 1))
+    for left in (30, 160):
+        page[30:70, left : left + 8] *= 0.5
+    ink = pictures.extract_ink(page)
+    assert ink[50, 34] == pytest.approx(127, abs=6) and ink[50, 164] == pytest.approx(127, abs=6)
+    assert ink[50, 100] == 0
+
+
+@pytest.mark.parametrize(("contrast", "count"), [(15, 0), (24, 1)])
+def test_ink_differs_by_twenty_levels_or_more(contrast, count):
+    page = np.full((100, 100), 254.0)
+    page[30:70, 40:50] -= contrast
+    assert len(pictures.find_digits(pictures.extract_ink(page))) == count
 
 
 def test_a_shadow_with_an_edge_is_paper():
