@@ -345,6 +345,7 @@ def test_the_light_of_a_lamp_is_followed_and_ink_is_not():
     page = light.copy()
     page[100:200, 150:170] *= 0.3
     assert np.abs(pictures.estimate_paper(page) - light).max() < 8
+    assert np.abs(pictures.fit_trend(page) - light).max() < 1
 
 
 def test_ink_in_the_dark_counts_as_much_as_in_the_light():
@@ -356,11 +357,27 @@ def test_ink_in_the_dark_counts_as_much_as_in_the_light():
     assert ink[50, 100] == 0
 
 
+def test_a_blot_makes_the_rest_of_the_ink_no_paler():
+    page = np.full((100, 100), 250.0)
+    page[30:70, 40:50] = 170
+    image = prepare_picture(page).digits.images[0]
+    page[40:43, 43:47] = 0
+    assert (prepare_picture(page).digits.images[0].int() - image.int()).abs().max() <= 2
+
+
 @pytest.mark.parametrize(("contrast", "count"), [(15, 0), (24, 1)])
 def test_ink_differs_by_twenty_levels_or_more(contrast, count):
     page = np.full((100, 100), 254.0)
     page[30:70, 40:50] -= contrast
     assert len(pictures.find_digits(pictures.extract_ink(page))) == count
+
+
+def test_the_light_is_found_where_it_is_also_in_a_picture_of_odd_size():
+    page = np.full((333, 459), 220.0)  # reduced by 6, which leaves 3 rows and columns over
+    page[:, 240:] = 130
+    paper = pictures.estimate_paper(page)
+    assert paper.shape == page.shape and np.abs(paper[:, :215] - 220).max() < 2 > np.abs(paper[:, 265:] - 130).max()
+    assert np.argmax(paper[150] < 175) == pytest.approx(240, abs=1)
 
 
 def test_a_shadow_with_an_edge_is_paper():
