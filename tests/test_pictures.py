@@ -177,7 +177,7 @@ def test_a_digit_is_read_from_a_picture_of_any_kind(kind, digits, compact, tmp_p
     [("choose_polarity", chalk), ("level_light", photograph), ("crop", wide)],
 )
 def test_without_its_step_a_kind_of_picture_is_not_read(step, kind, digits, compact, tmp_path):
-    assert count_right(kind, digits, compact, tmp_path, Steps(**{step: False})) <= COUNT / 2
+    assert count_right(kind, digits, compact, tmp_path, Steps(**{step: False})) <= 2 / 3 * COUNT
 
 
 def join_row(images: torch.Tensor) -> np.ndarray:
@@ -205,8 +205,8 @@ def test_the_box_of_a_digit_is_where_its_ink_is():
     ("more", "boxes"),
     [
         ((28, 32, 62, 80), [(28, 50, 90, 80)]),  # a bar, partly above the rest
-        ((28, 32, 72, 90), [(28, 50, 90, 90)]),  # a bar that begins a little behind it
-        ((28, 32, 90, 108), [(40, 50, 90, 70)]),  # too short for a digit, and too far away
+        ((28, 32, 72, 98), [(28, 50, 90, 98)]),  # a bar that begins a little behind it
+        ((28, 32, 90, 108), [(40, 50, 90, 70)]),  # too low for a digit, and too far away
         ((40, 90, 72, 76), [(40, 50, 90, 70), (40, 72, 90, 76)]),  # a 1 close behind
         ((30, 37, 55, 62), [(40, 50, 90, 70)]),  # a speck
     ],
