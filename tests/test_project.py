@@ -27,18 +27,8 @@ HELPERS = [
         "layer_windows",
         "receptive_field",
     ),
-    *(
-        "data",
-        "recipes",
-        "trained",
-        "checkpoints",
-        "training",
-        "evaluation",
-        "pictures",
-        "notebook",
-        "commands",
-        "__main__",
-    ),
+    *("data", "recipes", "trained", "checkpoints", "training", "evaluation", "pictures", "notebook"),
+    *("commands", "__main__"),
 ]
 LAB = [
     *("text_files", "muon", "augmentation", "networks", "recipes", "tricks", "training", "records", "comparison"),
