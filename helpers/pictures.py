@@ -45,7 +45,7 @@ DIM = 64  # level of paper below which ink is no longer seen as a share of its l
 NOISE = 5  # standard deviations of the paper's noise that no ink is below
 EDGE = 2  # pixels around a stroke that are its soft edge
 SMALLEST = 4  # pixels of a digit
-SPECK, PART = 0.15, 0.4  # of the tallest piece's height: what is shorter is dirt, or at most part of a digit
+SPECK, PART = 0.15, 0.4  # of the tallest piece's height: what is shorter is dirt, or lower is part of a digit
 ABOVE, GAP = 0.3, 0.15  # pieces of a digit share so much of their width, or a part is so close to the rest
 
 Box = tuple[int, int, int, int]  # first row, first column, and those behind the last ones
@@ -241,10 +241,10 @@ def find_digits(ink: np.ndarray) -> list[tuple[Box, np.ndarray]]:
     pieces, _ = ndimage.label(ink > choose_threshold(ink), structure=np.ones((3, 3)))
     places = enumerate(ndimage.find_objects(pieces), 1)
     boxes = {piece: (rows.start, columns.start, rows.stop, columns.stop) for piece, (rows, columns) in places}
-    tallest = max((bottom - top for top, _, bottom, _ in boxes.values()), default=0)
+    tallest = max(map(_height, boxes.values()), default=0)
     shortest = max(SMALLEST, min(ink.shape) / 50, SPECK * tallest)
-    clean = {piece: box for piece, box in boxes.items() if _length(box) >= shortest}
-    digits = [digit for digit in group_pieces(clean, tallest) if _length(digit.box) >= PART * tallest]
+    clean = {piece: box for piece, box in boxes.items() if max(_height(box), _width(box)) >= shortest}
+    digits = [digit for digit in group_pieces(clean, tallest) if _height(digit.box) >= PART * tallest]
     return [(digit.box, _cut_out(ink, pieces, digit)) for digit in digits]
 
 
@@ -264,7 +264,7 @@ def choose_threshold(ink: np.ndarray) -> float:
 def group_pieces(boxes: dict[int, Box], tallest: int) -> list[Digit]:
     """Pieces of ink that make up a digit, from left to right.
 
-    They lie above each other, or one is too short for a digit and close to another, such as the bar of a 5.
+    They lie above each other, or one is too low for a digit and close to another, such as the bar of a 5.
     """
     digits = []
     for piece, box in sorted(boxes.items(), key=lambda item: item[1][1]):
@@ -280,14 +280,17 @@ def group_pieces(boxes: dict[int, Box], tallest: int) -> list[Digit]:
 def _belong_together(left: Box, right: Box, tallest: int) -> bool:
     """Whether two neighbours are parts of one digit."""
     overlap = left[3] - right[1]
-    if min(_length(left), _length(right)) < PART * tallest:
+    if min(_height(left), _height(right)) < PART * tallest:
         return overlap >= -GAP * tallest
-    return overlap >= ABOVE * min(left[3] - left[1], right[3] - right[1])
+    return overlap >= ABOVE * min(_width(left), _width(right))
 
 
-def _length(box: Box) -> int:
-    top, left, bottom, right = box
-    return max(bottom - top, right - left)
+def _height(box: Box) -> int:
+    return box[2] - box[0]
+
+
+def _width(box: Box) -> int:
+    return box[3] - box[1]
 
 
 def _cut_out(ink: np.ndarray, pieces: np.ndarray, digit: Digit) -> np.ndarray:

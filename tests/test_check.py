@@ -201,6 +201,13 @@ def make_recipe_b(end=None, pool=nn.MaxPool2d, padding=1, **options) -> nn.Seque
 
 
 SLANTED = torch.tensor([[-1.0, -1, 2], [-1, 2, -1], [2, -1, -1]])
+SAID, ASKED = (torch.tensor([8] * 70 + [1] * 30 + [0] * 20), torch.tensor([8] * 12 + [1] * 50 + [0] * 58))
+BOXES = torch.zeros(2, 28, 28, dtype=torch.uint8)
+BOXES[:, 3:24, 8:20] = 99
+SURENESS = torch.tensor([0.9999] * 2 + [0.995] * 3 + [0.95] * 4 + [0.5] * 17)
+LETTERS = Predictions(torch.cat([(9 * SURENESS / (1 - SURENESS)).log()[:, None], torch.zeros(26, 9)], dim=1))
+
+
 RIGHT = {  # by page and exercise: right answers, then what the page hands over
     ("data_exploration", "grey levels"): ([measure_levels(), measure_levels() + 2], MNIST),
     ("data_exploration", "most varied"): ([0, 0.0, torch.tensor(0)], DIGITS, DISTANCE),
@@ -231,6 +238,12 @@ RIGHT = {  # by page and exercise: right answers, then what the page hands over
     ("evaluation", "45 in common"): ([0.04, 0.0414, 2 * sum(math.comb(20, k) for k in range(6)) / 2**20],),
     ("evaluation", "worst error"): ([measure_worst()], TRAINED, MNIST.train, torch.tensor([29, 3])),
     ("evaluation", "grey levels of 255"): ([25.5, 25, 26],),
+    ("digits_from_elsewhere", "most frequent answer"): ([70], SAID, ASKED),
+    ("digits_from_elsewhere", "prepared size"): ([21, 21.2, torch.tensor(20.8)], BOXES),
+    ("digits_from_elsewhere", "six upside down"): ([9],),
+    ("digits_from_elsewhere", "letters above 99"): ([5], LETTERS),
+    ("clinic", "floor"): ([1.461, -math.log(math.e / (math.e + 9))],),
+    ("clinic", "drawn before"): ([0.75, 3 / 4],),
     ("comparing_networks", "A's lower end"): ([0.9943 - 4.30265 * 0.0005 * (4 / 3) ** 0.5], make_summary()),
     ("comparing_networks", "LeNet-5's p"): (
         [scipy.stats.ttest_1samp((0.003, -0.001, 0.001, 0.002, 0.0005), 0).pvalue],
@@ -242,8 +255,6 @@ RIGHT = {  # by page and exercise: right answers, then what the page hands over
     ("comparing_networks", "runs of each"): ([44, 43.56],),
     ("comparing_networks", "wrong of 128"): ([3, 3.02],),
     ("comparing_networks", "batch size"): ([25],),
-    ("clinic", "floor"): ([1.461, -math.log(math.e / (math.e + 9))],),
-    ("clinic", "drawn before"): ([0.75, 3 / 4],),
     ("faster_and_smaller", "Amdahl's law"): ([lambda p, k: 1 / ((1 - p) + p / k)],),
     ("faster_and_smaller", "A at best"): (
         [3 * 39_748_864 * 60_000 * 13 / 65e9],

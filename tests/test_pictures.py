@@ -177,7 +177,7 @@ def test_a_digit_is_read_from_a_picture_of_any_kind(kind, digits, compact, tmp_p
     [("choose_polarity", chalk), ("level_light", photograph), ("crop", wide)],
 )
 def test_without_its_step_a_kind_of_picture_is_not_read(step, kind, digits, compact, tmp_path):
-    assert count_right(kind, digits, compact, tmp_path, Steps(**{step: False})) <= COUNT / 2
+    assert count_right(kind, digits, compact, tmp_path, Steps(**{step: False})) <= 2 / 3 * COUNT
 
 
 def join_row(images: torch.Tensor) -> np.ndarray:
@@ -205,10 +205,10 @@ def test_the_box_of_a_digit_is_where_its_ink_is():
     ("more", "boxes"),
     [
         ((28, 32, 62, 80), [(28, 50, 90, 80)]),  # a bar, partly above the rest
-        ((28, 32, 72, 90), [(28, 50, 90, 90)]),  # a bar that begins a little behind it
-        ((28, 32, 90, 108), [(40, 50, 90, 70)]),  # too short for a digit, and too far away
+        ((28, 32, 72, 98), [(28, 50, 90, 98)]),  # a bar that begins a little behind it
+        ((28, 32, 90, 108), [(40, 50, 90, 70)]),  # too low for a digit, and too far away
         ((40, 90, 72, 76), [(40, 50, 90, 70), (40, 72, 90, 76)]),  # a 1 close behind
-        ((20, 23, 55, 58), [(40, 50, 90, 70)]),  # a speck
+        ((30, 37, 55, 62), [(40, 50, 90, 70)]),  # a speck
     ],
 )
 def test_pieces_of_ink_that_belong_together_are_one_digit(more, boxes):
@@ -304,6 +304,13 @@ def test_thin_strokes_become_two_pixels_thick_and_others_stay(thickness, seen):
     assert find_lengths(prepare_digit(ink)) == pytest.approx([20, 20], abs=1)
 
 
+def test_a_thickened_line_is_no_longer_than_the_box():
+    ink = np.zeros((400, 400))
+    ink[50:350, 100:104] = 255
+    image = prepare_digit(ink) / 255
+    assert image[:, 14].sum() == pytest.approx(20, abs=0.6) and image[14].sum() == pytest.approx(2, abs=0.4)
+
+
 def test_thickening_adds_the_same_on_every_side():
     ink = np.zeros((5, 5))
     ink[2, 2] = 1
@@ -338,6 +345,39 @@ def test_the_light_of_a_lamp_is_followed_and_ink_is_not():
     page = light.copy()
     page[100:200, 150:170] *= 0.3
     assert np.abs(pictures.estimate_paper(page) - light).max() < 8
+    assert np.abs(pictures.fit_trend(page) - light).max() < 1
+
+
+def test_ink_in_the_dark_counts_as_much_as_in_the_light():
+    page = np.linspace(220, 80, 200) * np.ones((100, 1))
+    for left in (30, 160):
+        page[30:70, left : left + 8] *= 0.5
+    ink = pictures.extract_ink(page)
+    assert ink[50, 34] == pytest.approx(127, abs=6) and ink[50, 164] == pytest.approx(127, abs=6)
+    assert ink[50, 100] == 0
+
+
+def test_a_blot_makes_the_rest_of_the_ink_no_paler():
+    page = np.full((100, 100), 250.0)
+    page[30:70, 40:50] = 170
+    image = prepare_picture(page).digits.images[0]
+    page[40:43, 43:47] = 0
+    assert (prepare_picture(page).digits.images[0].int() - image.int()).abs().max() <= 2
+
+
+@pytest.mark.parametrize(("contrast", "count"), [(15, 0), (24, 1)])
+def test_ink_differs_by_twenty_levels_or_more(contrast, count):
+    page = np.full((100, 100), 254.0)
+    page[30:70, 40:50] -= contrast
+    assert len(pictures.find_digits(pictures.extract_ink(page))) == count
+
+
+def test_the_light_is_found_where_it_is_also_in_a_picture_of_odd_size():
+    page = np.full((333, 459), 220.0)  # reduced by 6, which leaves 3 rows and columns over
+    page[:, 240:] = 130
+    paper = pictures.estimate_paper(page)
+    assert paper.shape == page.shape and np.abs(paper[:, :215] - 220).max() < 2 > np.abs(paper[:, 265:] - 130).max()
+    assert np.argmax(paper[150] < 175) == pytest.approx(240, abs=1)
 
 
 def test_a_shadow_with_an_edge_is_paper():

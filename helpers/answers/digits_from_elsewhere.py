@@ -56,7 +56,6 @@ page = Page(
             mixups={
                 28: "That is how long it is in the stretched images.",
                 lambda images: mean_side(images, torch.minimum): "That is the shorter side.",
-                lambda images: mean_side(images, lambda rows, columns: columns): "That is the width; many are higher.",
             },
             hint='`measure(prepared["every step"])` has it, a value for each image: take the mean.',
             worth="20 of them are the ink; the others are pale edges. MNIST itself has 20.0, with a spread of 0.1.",
@@ -134,7 +133,7 @@ page = Page(
             "Images of one writer stand together in a file. How do you hold images out?",
             {
                 "a": ("At random.", "Then each writer is in both halves, and the score is too good."),
-                "b": ("Every second one.", "Then each writer is in both halves, and the score is too good."),
+                "b": ("Every second one.", "That is as at random: whoever wrote a hundred of them is in both halves."),
                 "c": ("By writer, or at least by place in the file.", "New users are new writers: measure on such."),
             },
             "c",
