@@ -186,7 +186,7 @@ page = Page(
             {
                 "a": ("On none: it is calibrated.", "That holds for images like those it learnt from."),
                 "b": ("On noisy ones.", "Calibration was measured on clean images, and does not carry over."),
-                "c": ("On the disputed test images.", "There are 15, and of ten of them it is less sure than that."),
+                "c": ("On the disputed test images.", "There are 15, and of most of them it is less sure than that."),
             },
             right="b",
         ),
