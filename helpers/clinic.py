@@ -3,6 +3,7 @@
 Whoever reads on sees what ails them: the page comes first.
 """
 
+import copy
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -401,10 +402,10 @@ def show_modes(chart: Chart) -> None:
         images, labels = normalise(chart.pixels[places]), chart.labels[places]
         rights = {}
         for mode in ("train", "eval"):
+            network = copy.deepcopy(chart.network).train(mode == "train")  # in train mode, batch norm would remember
             with torch.random.fork_rng(devices=[]):
-                rights[mode] = (chart.network.train(mode == "train")(images).argmax(1) == labels).float().mean().item()
+                rights[mode] = (network(images).argmax(1) == labels).float().mean().item()
         print(f"{name} images, unchanged: {rights['train']:.1%} right in train mode, {rights['eval']:.1%} in eval mode")
-    chart.network.eval()
 
 
 def share_of_dead(chart: Chart) -> dict[str, float]:

@@ -49,9 +49,9 @@ PATIENTS = {
         right="f",
         a="One in ten right is what guessing gives, six epochs long.",
         b="Then the loss would jump above 2.30 at first. It stays within a few hundredths of it.",
-        c="A low rate creeps downhill: six epochs would show a trend, and weights that hardly move. Here is none, and "
-        "they move by some per cent.",
-        d="Added gradients grow without end; so would the loss.",
+        c="A rate so low that six epochs show no trend moves the weights by less than 1 %; here they move by several "
+        "per cent, as “weights before and after” says.",
+        d="Added gradients grow to dozens of times a healthy one; so would the loss.",
         e="A fair suspicion, as it starts slowly, too. But it does get going within six epochs, and here is no trend.",
         f="2.30 is ln 10: it knows nothing. Gradients flow, the weights move, and yet nothing is found, because images "
         "and labels do not belong together. Any batch with its labels shows it.",
@@ -75,7 +75,7 @@ PATIENTS = {
         g="Whatever sleeps, it does not do harm: all ten digits are told apart.",
         h="The other way round: by heart means training ahead, and validation loss on the rise.",
         i="Validation would be the worse for it. It is the better of the two.",
-        j="Dropout would then hold validation back as much as training. It is ahead.",
+        j="“Train and eval mode” tells: the chart's validation is what eval mode gives, and train mode gives less.",
         k="Images are turned, true. But no two digits are taken for one another, so they are not turned far.",
         l="It looks like one! But dropout and turned images hold training back, and “images in both sets” finds none.",
     ),
@@ -91,8 +91,8 @@ PATIENTS = {
         g="Nine in ten validation images are right, through the same ReLUs.",
         h="Near, as sure errors make the loss large. But it is large from the first epoch, before anything could be "
         "known by heart, and the two shares that are right hardly differ.",
-        i="From the first epoch on, the answers are right, and the errors are made with a thousandfold conviction: "
-        "inputs are hundreds of times as large, and so are the logits. “Pixels” shows both ranges.",
+        i="From the first epoch on, the answers are right, and the errors are made with eighty times the conviction: "
+        "inputs are about eighty times as large, and so, nearly, are the logits. “Pixels” shows both ranges.",
         j="This LeNet-5 has no dropout and no batch norm: both modes are the same.",
         k="No augmentation is on record, and training and validation are right equally often.",
         l="A leak would bring the two losses together. They are as far apart as can be.",
@@ -118,11 +118,11 @@ PATIENTS = {
         6,
         right="d",
         a="It ends at one in ten, with a loss far above that of knowing nothing.",
-        b="The nearest rival, and the curve alone may leave both open. But a rate that is too high throws the loss up "
-        "in its very first steps; this one learns for some dozens. And its gradient is dozens of times a healthy one.",
+        b="The nearest rival, and the curve alone may leave both open. But its gradient grows smoothly, step upon "
+        "step, to dozens of times a healthy one. With a rate too high it jumps, and is small where ReLUs have died.",
         c="Things move, and fast, in the wrong direction.",
         d="It learns for some dozens of steps, then unlearns. Each step repeats all earlier gradients, so it rolls "
-        "through every valley and up the other side, ever faster. The length of the gradient gives it away.",
+        "through every valley and up the other side. The length of the gradient gives it away.",
         e="Softmax bounds the loss: it could never exceed about 2.46.",
         f="Then it would have stayed at 2.30. It fell, at first.",
         g="In the end many are. But it learnt at first, so they died of something: a consequence, not the cause.",
@@ -139,8 +139,8 @@ PATIENTS = {
         "does the loss on validation.",
         b="The jagged curve suggests it. But its level falls all the way. Too high a rate would keep it up.",
         c="About nine in ten after two epochs.",
-        d="The gradient would grow without end, and the loss turn up. The level falls.",
-        e="Single losses come down to hundredths, and 1.46 would be the floor.",
+        d="The gradient would grow to dozens of times a healthy one, and the loss turn up. The level falls.",
+        e="Single losses come down to thousandths, and 1.46 would be the floor.",
         f="It could not be right on validation images.",
         g="All digits are told apart, and the loss falls on.",
         h="Training is a little ahead, as it should be. By heart would be validation loss on the rise.",
@@ -178,7 +178,10 @@ page = Page(
                 "b": ("dead ReLUs", "It tells whether a signal passes at all: a frequent cause."),
                 "c": ("a batch with its labels", "It tells whether there is anything to learn: a frequent cause."),
                 "d": ("images in both sets", "A leak only flatters: it can make no run worse."),
-                "e": ("weights before and after", "It tells a rate too low, where they hardly move, from the rest."),
+                "e": (
+                    "weights before and after",
+                    "It tells a rate too low, where they move by less than 1 %, from the rest.",
+                ),
             },
             right="d",
         ),
