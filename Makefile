@@ -21,14 +21,14 @@ READY := $(VENV)/.ready
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(READY)  ## execute the course into build/ (about 25 minutes on 2 CPU cores)
+run: $(READY)  ## execute the course into build/ (about 35 minutes on 2 CPU cores)
 	$(BIN)/python -m tools.execute_notebooks run
 
 lab: $(READY)  ## open the course in JupyterLab, on copies of the notebooks in my/
 	$(BIN)/python -m tools.copy_notebooks
 	$(BIN)/python -m jupyterlab my/01_data_exploration.ipynb --ServerApp.root_dir=. --allow-root
 
-test: $(READY)  ## lint, unit tests, every notebook in fast mode (about 8 minutes)
+test: $(READY)  ## lint, unit tests, every notebook in fast mode (about 12 minutes)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m pytest -r s
 	$(BIN)/python -m tools.check_notebooks
