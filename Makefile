@@ -28,7 +28,7 @@ lab: $(READY)  ## open the course in JupyterLab, on copies of the notebooks in m
 	$(BIN)/python -m tools.copy_notebooks
 	$(BIN)/python -m jupyterlab my/01_data_exploration.ipynb --ServerApp.root_dir=. --allow-root
 
-test: $(READY)  ## lint, unit tests, every notebook in fast mode (about 12 minutes)
+test: $(READY)  ## lint, unit tests, every notebook in fast mode (about 7 minutes)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m pytest -r s
 	$(BIN)/python -m tools.check_notebooks

@@ -26,7 +26,7 @@ from helpers.trained import Trained
 from helpers.training import fit
 
 BUILD = HOME / "build"
-COMPACT = HOME / "data" / "checkpoints" / "compact.pt"
+COMPACT = notebook.CHECKPOINTS / "compact.pt"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -130,8 +130,7 @@ def save_curves(trained: Trained, path: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(11, 3.5))
     plotting.plot_loss(trained.table(), ax=axes[0])
     plotting.plot_accuracy(trained.table(), ax=axes[1])
-    figure.savefig(path)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 def test(options: argparse.Namespace) -> int:
@@ -159,7 +158,7 @@ def predict(options: argparse.Namespace) -> int:
             print(f"    {digits[0]} ({shares[0]:.1%} sure), else {digits[1]} ({shares[1]:.1%})")
     if options.save:
         plotting.set_style()
-        save_seen(plot_seen(pictures, answers), options.save)
+        save_figure(plot_seen(pictures, answers), options.save)
         print(f"what the network saw is in {options.save}")
     return 0
 
@@ -176,7 +175,7 @@ def check_target(path: Path, pictures: list[Path]) -> None:
         raise FileError(path, "is a folder, or one of the pictures that were given", "Name another file")
 
 
-def save_seen(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure, whole or not at all.
 
     Raises:
