@@ -7,6 +7,7 @@ layer_windows    which window each layer of a network moves over its input
 receptive_field  what a network sees, by formula and by gradients
 recipes          the published training recipes, as data
 training         `fit`, the loop
+parallel         the loop run by several processes, on one machine or many; no page needs it
 trained          what comes out of it: a network with its recipe and history, and what it predicts
 checkpoints      trained networks in files; a run taken up where it stopped
 evaluation       intervals, paired tests, calibration, worst errors

@@ -19,6 +19,7 @@ from helpers.errors import CourseError, FileError
 from helpers.evaluation import wilson_interval
 from helpers.files import HOME, replace_file
 from helpers.models import MODELS, build_model, count_multiply_adds, print_summary
+from helpers.parallel import first_process_first, join_processes
 from helpers.pictures import plot_seen, prepare_picture
 from helpers.receptive_field import receptive_field_table
 from helpers.recipes import RECIPES
@@ -114,9 +115,14 @@ def train(options: argparse.Namespace) -> int:
     if options.folder is None:
         check_home()
     folder = options.folder or BUILD / "training" / "-".join(parts)
-    splits = data.split_train_validation(load().train)
-    print(choose_threads(), flush=True)
-    trained = fit(dataclasses.replace(recipe, **changes), *splits, seed=options.seed, folder=folder)
+    with join_processes() as tricks:
+        with first_process_first():
+            splits = data.split_train_validation(load().train)
+        print(choose_threads(), flush=True)
+        changed = dataclasses.replace(recipe, **changes)
+        trained = fit(changed, *splits, seed=options.seed, folder=folder, tricks=tricks)
+    if "validation_accuracy" not in trained.history[-1]:  # another process has looked at the validation images
+        return 0
     print(f"validation accuracy at the last epoch: {trained.history[-1]['validation_accuracy']:.2%}")
     save_curves(trained, folder / "curves.png")
     print(f"curves are in {folder / 'curves.png'}")

@@ -26,6 +26,10 @@ class FileError(CourseError):
         self.path, self.problem = Path(path), problem
 
 
+class InUseError(FileError):
+    """Another process has a file or folder."""
+
+
 class DataError(FileError):
     """A data file cannot be used."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import filelock
 
-from helpers.errors import FileError
+from helpers.errors import FileError, InUseError
 
 HOME = Path(__file__).resolve().parents[1]
 
@@ -35,10 +35,11 @@ def hold(path: Path, seconds: float = 0) -> Iterator[None]:
 
     Args:
         path: what is to be read and written undisturbed. Beside it, two small hidden files say who has it.
-        seconds: to wait for another process.
+        seconds: to wait for another process; -1 for as long as it takes.
 
     Raises:
-        FileError: another process has it, or none can have it, as nothing can be written there.
+        InUseError: another process has it.
+        FileError: none can have it, as nothing can be written there.
     """
     holder = path.with_name(f".{path.name}.holder")
     try:
@@ -50,7 +51,7 @@ def hold(path: Path, seconds: float = 0) -> Iterator[None]:
             temporary.write_text(who, encoding="utf-8")
     except filelock.Timeout as error:
         who = holder.read_text(encoding="utf-8", errors="replace") if holder.is_file() else "another process"
-        raise FileError(path, f"is in use by {who}", "Wait until that has ended, or stop it") from error
+        raise InUseError(path, f"is in use by {who}", "Wait until that has ended, or stop it") from error
     except (OSError, NotImplementedError) as error:
         raise FileError(path, f"cannot be written ({error})", "Name another folder, or allow writing there") from error
     try:

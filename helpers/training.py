@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.checkpoints import RunFolder
 from helpers.data import Batches, Split, check_split
@@ -23,7 +24,7 @@ MOST_SEED = 1_000_000
 
 
 class Plain:
-    """What a trick may change within the loop: which images, which loss, what is remembered.
+    """What may change within the loop: which images, which loss, what is remembered, how many processes compute it.
 
     Args:
         recipe: what is trained.
@@ -35,10 +36,19 @@ class Plain:
         if recipe.needs_tricks and type(self) is Plain:
             raise InputError("this recipe has tricks that the plain loop does not know: train it by lab.training.fit")
         self.recipe, self.count, self.device = recipe, count, device
+        self.leads = True  # and so keeps the run's files and shows its progress
+
+    def begin(self, trained: Trained, optimiser: torch.optim.Optimizer, scheduler: LRScheduler) -> nn.Module:
+        """The network as the loop calls it; what an interrupted run left has been taken up."""
+        return trained.network
 
     def order(self, epoch: int) -> torch.Tensor:
         """The places of an epoch's images, in the order in which it sees them, int64 (at most n,)."""
         return torch.randperm(self.count).to(self.device)
+
+    def share(self, index: torch.Tensor) -> torch.Tensor:
+        """Those places of a batch's, int64 (b,), that are computed here."""
+        return index
 
     def loss(self, images: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The loss () of a batch: images (b, 1, 28, 28), logits (b, 10), labels (b,)."""
@@ -46,6 +56,10 @@ class Plain:
 
     def seen(self, index: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
         """A batch has been learnt from: its places (b,), its logits (b, 10) from before the step, its labels (b,)."""
+
+    def total(self, average: "Average") -> tuple[float, float]:
+        """Mean loss and accuracy of all that an epoch has learnt from."""
+        return average.result()
 
     def state_dict(self) -> dict:
         """What `load_state_dict` needs to go on from here."""
@@ -114,19 +128,22 @@ def fit(
     scheduler = recipe.make_scheduler(optimiser, len(train))
     trained, run = Trained(network, recipe, seed), tricks(recipe, len(train), device)
     batches = Batches(train, recipe.batch_size, device, scaling=recipe.scaling)
-    held_out = validation and Batches(validation, BATCH_SIZE, device, scaling=recipe.scaling)
-    files = RunFolder(folder, trained, train, optimiser=optimiser, scheduler=scheduler, tricks=run)
+    held_out = run.leads and validation and Batches(validation, BATCH_SIZE, device, scaling=recipe.scaling)
+    kept_in = folder if run.leads else None
+    files = RunFolder(kept_in, trained, train, optimiser=optimiser, scheduler=scheduler, tricks=run)
     steps = [recipe.steps_in_epoch(epoch, len(train)) for epoch in range(recipe.epochs)]
-    with repeatable_sums(), files, TrainingBar(trained.history, steps) as bar:
+    with repeatable_sums(), files, TrainingBar(trained.history, steps, shown=run.leads) as bar:
+        module = run.begin(trained, optimiser, scheduler)
         for epoch in range(len(trained.history), recipe.epochs):
             started, rate, average = time.perf_counter(), scheduler.get_last_lr()[0], Average()
             augment = recipe.choose_augmentation(epoch)
             seed_epoch(seed, epoch)
             network.train()
             for index in run.order(epoch).split(recipe.batch_size):
+                index = run.share(index)
                 images, labels = batches.take(index, augment)
                 with recipe.autocast(device):
-                    logits = network(images)
+                    logits = module(images)
                 loss = run.loss(images, logits, labels)
                 optimiser.zero_grad()
                 loss.backward()
@@ -138,7 +155,7 @@ def fit(
                 bar.step(average.result)
             if not recipe.rate_changes_within_epoch:
                 scheduler.step()
-            results = {"train": average.result()}
+            results = {"train": run.total(average)}
             if held_out:
                 results["validation"] = evaluate(network, held_out, recipe)
             record_epoch(trained, results, rate, time.perf_counter() - started)

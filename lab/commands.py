@@ -66,9 +66,8 @@ def load_whole(name: str = MNIST.source) -> Mnist:
     check_home()
     mnist = load(load_fashion_mnist) if name == FASHION_MNIST.source else load()
     if mnist.source != name:
-        raise DataError(
-            "MNIST", "is not there, and a record of the sample would be of no use", "Point MNIST_ROOT at it"
-        )
+        remedy = f"Point {name.upper().replace('-', '_')}_ROOT at it"
+        raise DataError(name, "is not there, and a record of the sample would be of no use", remedy)
     print(choose_threads(), flush=True)
     return mnist
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from helpers.checkpoints import load_trained, save_trained
+from helpers.checkpoints import PUBLISHED, load_trained, save_trained
 from helpers.data import Mnist
-from helpers.errors import CheckpointError, CourseError
+from helpers.errors import CheckpointError, CourseError, InUseError
 from helpers.files import HOME, hold
 from helpers.recipes import Recipe
 from lab import records
@@ -79,7 +79,7 @@ def reproduce(
         networks: keeps the trained networks of the recipes in `KEPT`.
 
     Raises:
-        FileError: another process is at this run.
+        InUseError: another process is at this run.
         CheckpointError: its checkpoint is damaged, of another run, or cannot be written; or a teacher is missing.
         TrainingError: the loss is not a number any more.
         RecordError: the record cannot be written.
@@ -94,7 +94,8 @@ def reproduce(
         record = make_record(name, run, run.predict(mnist.test), len(mnist.train), held_out="test")
         if name in KEPT:
             save_trained(networks / f"{name}-{seed}.pt", run, precision=torch.float16)
-            publish_hashes(networks)
+            with hold(networks / PUBLISHED, seconds=60):  # another process may have trained another network
+                publish_hashes(networks)
         write_record(record, folder)
         shutil.rmtree(checkpoints, ignore_errors=True)
         return record
@@ -119,15 +120,24 @@ def load_teachers(recipe: Recipe, networks: Path = NETWORKS) -> list[nn.Module]:
 
 
 def reproduce_all(
-    runs: list[tuple[str, int]], mnist: Mnist, *, folder: Path = records.FOLDER, **folders: Path
+    runs: list[tuple[str, int]],
+    mnist: Mnist,
+    *,
+    folder: Path = records.FOLDER,
+    unfinished: Path = UNFINISHED,
+    networks: Path = NETWORKS,
 ) -> list[Exception]:
     """Do the runs that have no record, saying before each how many are left and how long that will take.
+
+    Any number of processes can do this side by side, on one machine or on several that share the folders. What
+    another is at is put off, and done in the end if it has ended without a record.
 
     Args:
         runs: recipes and seeds.
         mnist: the data set.
         folder: keeps the records.
-        folders: the others of `reproduce`.
+        unfinished: keeps the checkpoints of runs that are not recorded yet.
+        networks: keeps the trained networks of the recipes in `KEPT`.
 
     Returns:
         What went wrong: records that are there and cannot be used, whose runs are not repeated, and runs that failed.
@@ -137,11 +147,33 @@ def reproduce_all(
     print(*errors, sep="\n", end="\n" if errors else "")
     print(f"{len(runs) - len(missing) - len(errors)} of {len(runs)} runs are recorded, {len(missing)} are left to do")
     known, _ = read_records(folder)
+    folders = {"folder": folder, "unfinished": unfinished, "networks": networks}
+    while missing:
+        put_off = do_what_is_free(missing, known, errors, mnist, **folders)
+        if put_off == missing:
+            name, seed = put_off[0]
+            print(f"waiting for {name}, seed {seed}", flush=True)
+            with hold(unfinished / find_path(name, seed).name, seconds=-1):
+                pass
+        missing = put_off
+    return errors
+
+
+def do_what_is_free(
+    missing: list[tuple[str, int]], known: list[Record], errors: list[Exception], mnist: Mnist, **folders: Path
+) -> list[tuple[str, int]]:
+    """Go through runs once, adding to the records and errors; returns those that other processes are at."""
+    put_off: list[tuple[str, int]] = []
     for number, (name, seed) in enumerate(missing):
         left = describe_time_left(missing[number:], known)
         print(f"{number + 1}/{len(missing)}: {name}, seed {seed}; {left}", flush=True)
         try:
-            record = reproduce(name, seed, mnist, folder=folder, **folders)
+            if extend(ALL_RECIPES[name]).teacher in [recipe for recipe, _ in put_off]:
+                raise InUseError(name, "its teachers are not trained yet", "Wait until they are")
+            record = reproduce(name, seed, mnist, **folders)
+        except InUseError as error:
+            put_off.append((name, seed))
+            print(f"{name}, seed {seed} is put off: {error.problem}", flush=True)
         except CourseError as error:
             errors.append(error)
             print(f"{name}, seed {seed} failed: {error}", flush=True)
@@ -149,7 +181,7 @@ def reproduce_all(
             known.append(record)
             result = f"test accuracy {record.test_accuracy:.2%} in {record.seconds:.0f} s"
             print(f"{name}, seed {seed}: {result}", flush=True)
-    return errors
+    return put_off
 
 
 def describe_time_left(runs: list[tuple[str, int]], known: Iterable[Record]) -> str:

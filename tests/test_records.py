@@ -1,10 +1,13 @@
 """Records and the runs behind them: complete, checked, resumable, never doubled."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ import torch
 from helpers.augmentation import AUGMENTATIONS
 from helpers.checkpoints import load_trained, save_trained
 from helpers.data import Mnist, Split
-from helpers.errors import CheckpointError
+from helpers.errors import CheckpointError, InUseError
 from helpers.files import hold
 from helpers.models import build_model, count_parameters
 from helpers.recipes import Recipe
@@ -442,13 +445,47 @@ def test_all_committed_records_are_sound_and_complete():
         assert record.parameters == count_parameters(build_model(record.settings["model"]))
 
 
-def test_of_two_reproductions_of_one_run_the_second_is_told_and_later_reads(tiny, folders, monkeypatch):
-    with hold(folders["unfinished"] / "quick-0.json"):
-        (error,) = reproduce_all([("quick", 0), ("quick", 1)], tiny, **folders)
-    assert f"quick-0.json: is in use by process {os.getpid()} " in str(error)
-    assert list_names(folders["folder"]) == ["quick-1.json"], "the other run is done all the same"
+def test_of_two_reproductions_of_one_run_the_second_does_the_others_first_and_takes_it_up(tiny, folders, capsys):
+    with contextlib.ExitStack() as other:
+        other.enter_context(hold(folders["unfinished"] / "quick-0.json"))
+        worker = threading.Thread(target=reproduce_all, args=([("quick", 0), ("quick", 1)], tiny), kwargs=folders)
+        worker.start()
+        wait_for_text(capsys, "waiting for quick, seed 0")
+        assert list_names(folders["folder"]) == ["quick-1.json"], "the other run is done all the same"
+    worker.join(60)
+    assert list_names(folders["folder"]) == ["quick-0.json", "quick-1.json"], "what the other left is done here"
+
+
+def wait_for_text(capsys, text: str) -> None:
+    """Return when it has been printed; what a held run says of its holder is looked at on the way."""
+    printed, ends = "", time.monotonic() + 60
+    while text not in printed:
+        assert time.monotonic() < ends, printed
+        time.sleep(0.05)
+        printed += capsys.readouterr().out
+    assert f"is put off: is in use by process {os.getpid()} " in printed
+
+
+def test_what_another_has_recorded_meanwhile_is_not_trained_again(tiny, folders, monkeypatch):
+    record = reproduce("quick", 1, tiny, **folders)
     monkeypatch.setattr(reproduction, "fit", lambda *_, **__: pytest.fail("what is recorded is trained again"))
-    assert reproduce("quick", 1, tiny, **folders) == read_record(folders["folder"] / "quick-1.json")
+    assert reproduce("quick", 1, tiny, **folders) == record == read_record(folders["folder"] / "quick-1.json")
+
+
+def test_a_student_waits_for_teachers_whom_another_trains(monkeypatch, tiny, tmp_path, capsys):
+    def train(name, seed, *_, **__):
+        done.append(name)
+        if done == ["quick"]:
+            raise InUseError("quick-0.json", "is in use by another process", "Wait")
+        return SOUND
+
+    done = []
+    monkeypatch.setitem(ALL_RECIPES, "student", LabRecipe(**dataclasses.asdict(QUICK), teacher="quick"))
+    monkeypatch.setattr(reproduction, "reproduce", train)
+    folders = {name: tmp_path / name for name in ("folder", "unfinished", "networks")}
+    assert reproduce_all([("quick", 0), ("student", 0)], tiny, **folders) == []
+    assert done == ["quick", "quick", "student"]
+    assert "student, seed 0 is put off: its teachers are not trained yet" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("change", [{"seed": 7}, {"recipe": dataclasses.replace(QUICK, epochs=1)}])
