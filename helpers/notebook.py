@@ -1,6 +1,7 @@
 """What a notebook needs at its top: where things are, which mode it runs in, and a word on the data."""
 
 import dataclasses
+import importlib.metadata
 import os
 import platform
 import tempfile
@@ -10,7 +11,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-import torchvision
 
 from helpers.data import Split
 from helpers.device import choose_threads, device
@@ -34,7 +34,8 @@ def start(seed: int = 0) -> None:
     pd.set_option("display.max_rows", 100, "display.max_columns", 20, "display.width", 120)
     torch.manual_seed(seed)
     mode = "fast mode: training is cut short" if FAST else "full mode"
-    print(f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}")
+    torchvision = importlib.metadata.version("torchvision")  # importing it takes seconds, and few pages need it
+    print(f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision}")
     print(f"{device()}, {mode}; {choose_threads()}")
 
 
