@@ -92,7 +92,7 @@ class Parallel(Plain):
 def join_processes() -> Iterator[Callable[..., Plain]]:
     """Join those that `torchrun` started with this one, if it did; gives what `training.fit` takes as its `tricks`.
 
-    What the block prints is the first process's alone.
+    What the block prints, and its progress bar, is the first process's alone.
 
     Raises:
         InputError: there are more processes than GPUs.
@@ -110,6 +110,7 @@ def join_processes() -> Iterator[Callable[..., Plain]]:
             if dist.get_rank():
                 nowhere = opened.enter_context(Path(os.devnull).open("w"))
                 opened.enter_context(contextlib.redirect_stdout(nowhere))
+                opened.enter_context(contextlib.redirect_stderr(nowhere))
             yield Parallel
             dist.barrier()
     except RuntimeError as error:

@@ -25,13 +25,11 @@ class TrainingBar:
     Args:
         history: of the run, a row per finished epoch (see `Trained.history`); it grows while the bar is shown.
         steps: of each epoch.
-        shown: whether there is a bar at all.
     """
 
-    def __init__(self, history: list[dict], steps: list[int], *, shown: bool = True):
-        self.history, self.epochs, self.last = history, len(steps), 0.0
-        hidden = {} if shown else {"disable": True}
-        self.bar = open_bar(sum(steps), initial=sum(steps[: len(history)]), unit="step", **hidden)
+    def __init__(self, history: list[dict], steps: list[int]):
+        self.history, self.epochs, self.shown = history, len(steps), 0.0
+        self.bar = open_bar(sum(steps), initial=sum(steps[: len(history)]), unit="step")
 
     def __enter__(self) -> "TrainingBar":
         return self
@@ -42,8 +40,8 @@ class TrainingBar:
     def step(self, result: Callable[[], tuple[float, float]]) -> None:
         """One step is done; twice a second at most, show the `result` of the epoch so far: loss and accuracy."""
         self.bar.update()
-        if not self.bar.disable and time.perf_counter() - self.last > REFRESH_SECONDS:
-            self.last = time.perf_counter()  # asking a GPU for its numbers makes it wait
+        if not self.bar.disable and time.perf_counter() - self.shown > REFRESH_SECONDS:
+            self.shown = time.perf_counter()  # asking a GPU for its numbers makes it wait
             self._show(len(self.history) + 1, *result())
 
     def end_epoch(self) -> None:

@@ -36,7 +36,7 @@ class Plain:
         if recipe.needs_tricks and type(self) is Plain:
             raise InputError("this recipe has tricks that the plain loop does not know: train it by lab.training.fit")
         self.recipe, self.count, self.device = recipe, count, device
-        self.leads = True  # and so keeps the run's files and shows its progress
+        self.leads = True  # and so keeps the run's files and looks at the validation images
 
     def begin(self, trained: Trained, optimiser: torch.optim.Optimizer, scheduler: LRScheduler) -> nn.Module:
         """The network as the loop calls it; what an interrupted run left has been taken up."""
@@ -132,7 +132,7 @@ def fit(
     kept_in = folder if run.leads else None
     files = RunFolder(kept_in, trained, train, optimiser=optimiser, scheduler=scheduler, tricks=run)
     steps = [recipe.steps_in_epoch(epoch, len(train)) for epoch in range(recipe.epochs)]
-    with repeatable_sums(), files, TrainingBar(trained.history, steps, shown=run.leads) as bar:
+    with repeatable_sums(), files, TrainingBar(trained.history, steps) as bar:
         module = run.begin(trained, optimiser, scheduler)
         for epoch in range(len(trained.history), recipe.epochs):
             started, rate, average = time.perf_counter(), scheduler.get_last_lr()[0], Average()

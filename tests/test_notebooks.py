@@ -189,10 +189,12 @@ def test_bootstrap_works_elsewhere_where_the_course_is_installed_or_vs_code_name
     (tmp_path / "site" / "helpers" / "__init__.py").touch()
     installed = run_python(bootstrap, tmp_path, "-S", PYTHONPATH=str(tmp_path / "site"))
     assert installed.returncode == 0, installed.stderr
-    named = run_python(f"__vsc_ipynb_file__ = {str(NOTEBOOKS[0])!r}\n{bootstrap}\nimport helpers.notebook", tmp_path)
-    assert named.returncode == 0, named.stderr
-    inside = run_python(bootstrap + "\nimport helpers.notebook", ROOT / "notebooks", COURSE_FAST="1")
-    assert inside.returncode == 0, inside.stderr
+    named = run_python(
+        f"__vsc_ipynb_file__ = {str(NOTEBOOKS[0])!r}\n{bootstrap}\nimport helpers\nprint(helpers.__file__)", tmp_path
+    )
+    inside = run_python(f"{bootstrap}\nimport helpers\nprint(helpers.__file__)", ROOT / "notebooks")
+    for found in (named, inside):
+        assert found.returncode == 0 and Path(found.stdout.strip()).parent == ROOT / "helpers", found.stderr
 
 
 def run_python(script: str, folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess:

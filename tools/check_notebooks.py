@@ -25,7 +25,9 @@ def main() -> int:
     os.environ |= {"COURSE_FAST": "1", "COURSE_PUBLISH": "0", "TQDM_DISABLE": "1", "COURSE_DEVICE": "cpu"}
     # Two threads that wait for each other make a busy machine many times slower, and an idle one little faster.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    options = [compare, "--nbval-current-env", "--nbval-cell-timeout=1800", "-p", "no:cacheprovider"]
+    # Notebooks run side by side, one for each core; the cells of each stay together on one kernel.
+    options = ["--numprocesses", "logical", "--dist", "loadscope"]
+    options += [compare, "--nbval-current-env", "--nbval-cell-timeout=1800", "-p", "no:cacheprovider"]
     with tempfile.TemporaryDirectory() as runs:
         os.environ["COURSE_RUNS"] = runs
         return pytest.main([*options, *sys.argv[1:], str(NOTEBOOKS)])

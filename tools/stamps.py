@@ -1,6 +1,7 @@
 """A stamp in each notebook that says which code its stored outputs came from."""
 
 import ast
+import functools
 import hashlib
 import io
 import tokenize
@@ -31,18 +32,25 @@ def list_used_files(cells: list[str], root: Path) -> list[Path]:
 
 def list_imports(source: str, root: Path) -> set[Path]:
     """The files right behind a piece of code's imports; with a module also the packages that it lies in."""
+    parts = [name.split(".") for name in _list_names(source) if name.split(".")[0] in PACKAGES]
+    stems = {root.joinpath(*name[:length]) for name in parts for length in range(1, len(name) + 1)}
+    files = {file for stem in stems for file in (stem.with_suffix(".py"), stem / "__init__.py")}
+    return {file for file in files if file.is_file()}
+
+
+@functools.cache
+def _list_names(source: str) -> frozenset[str]:
+    """What a piece of code imports, by full name."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    parts = [name.split(".") for name in names if name.split(".")[0] in PACKAGES]
-    stems = {root.joinpath(*name[:length]) for name in parts for length in range(1, len(name) + 1)}
-    files = {file for stem in stems for file in (stem.with_suffix(".py"), stem / "__init__.py")}
-    return {file for file in files if file.is_file()}
+    return frozenset(names)
 
 
+@functools.cache
 def strip_comments(source: str) -> str:
     """Python code without comments, docstrings and blank lines; the same on every version of Python."""
     lines = source.splitlines()
