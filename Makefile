@@ -17,7 +17,7 @@ READY := $(VENV)/.ready
 # One process for each core; the tests of a module stay in one of them, as what they share is made once.
 SIDE_BY_SIDE := --numprocesses logical --dist loadscope
 
-.PHONY: help run lab test outputs results bench repository clean
+.PHONY: help run lab test outputs results bench site repository clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
@@ -44,6 +44,9 @@ results: $(READY)  ## train what has no record in data/results/ yet, and renew t
 bench: $(READY)  ## how long recipes take, side by side; QUICK=1 takes three minutes
 	$(BIN)/python -m lab bench $(if $(QUICK),--quick)
 
+site: $(VENV)/.site  ## build the pages for the web into build/site/html, from the stored outputs
+	$(BIN)/python -m tools.build_site
+
 repository: $(READY)  ## point badges and bootstrap at another repository: REPO=owner/name
 	$(BIN)/python -m tools.set_repository $(REPO)
 
@@ -53,6 +56,10 @@ clean:  ## remove what was installed and built, but not my/ and data/
 build/lowest.txt: pyproject.toml
 	@mkdir -p build
 	sed -n 's/^    "\(.*\)>=\(.*\)",$$/\1==\2/p' $< > $@
+
+$(VENV)/.site: $(READY)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable ".[site]"
+	@touch $@
 
 $(READY): pyproject.toml $(EXACT)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "The course needs Python 3.10 or newer: make PYTHON=python3.12 ...")'

@@ -85,6 +85,17 @@ def test_the_workflow_may_only_read_and_runs_only_what_is_pinned():
     assert used and not [step for step in used if not re.fullmatch(r" [\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", step)]
 
 
+def test_the_workflow_of_the_site_writes_nothing_but_the_site():
+    text = read(".github/workflows/site.yml")
+    assert re.findall(r"^ *permissions:\n((?: +[\w-]+: \w+\n)+)", text, re.MULTILINE) == [
+        "  contents: read\n",
+        "      pages: write\n      id-token: write\n",
+    ]
+    assert "persist-credentials: false" in text and text.count("timeout-minutes:") == 2 and "run: make site" in text
+    used = re.findall(r"uses:(.*)", text)
+    assert len(used) == 4 and all(re.fullmatch(r" [\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", step) for step in used)
+
+
 def find_floor(path) -> str:
     """The module right below its package, such as helpers.data for helpers/data/idx.py."""
     package, module = path.relative_to(ROOT).parts[:2]
