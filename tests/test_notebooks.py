@@ -16,6 +16,7 @@ from tools.notebook_rules import ROOT, code_cells, find_notebooks, find_violatio
 from tools.set_repository import read_repository, set_repository
 
 NOTEBOOKS = find_notebooks()
+NAMED = ("README.md", "README_zh.md", "CITATION.cff", "pyproject.toml")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -133,11 +134,11 @@ def test_badges_and_bootstrap_name_the_repository():
 
 
 def test_one_command_changes_the_repository_everywhere(tmp_path):
-    for path in [*NOTEBOOKS, ROOT / "README.md", ROOT / "CITATION.cff", ROOT / "pyproject.toml"]:
+    for path in [*NOTEBOOKS, *(ROOT / name for name in NAMED)]:
         copied = tmp_path / path.relative_to(ROOT)
         copied.parent.mkdir(exist_ok=True)
         copied.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    assert len(set_repository("someone/else.1", tmp_path)) == len(NOTEBOOKS) + 3
+    assert len(set_repository("someone/else.1", tmp_path)) == len(NOTEBOOKS) + len(NAMED)
     assert read_repository(tmp_path) == "someone/else.1"
     for path in tmp_path.rglob("*.*"):
         assert f"/{read_repository()}" not in path.read_text(encoding="utf-8")

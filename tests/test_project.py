@@ -208,6 +208,34 @@ def test_readme_images_exist_and_have_words():
         assert (ROOT / target).exists(), target
 
 
+def drop_results(text: str) -> str:
+    """The README without the table that is written from the records; the other one links it."""
+    return re.sub(r"<!-- results.*?end of results -->", "", text, flags=re.DOTALL)
+
+
+def find_figures(text: str) -> list[str]:
+    """Every number in words and tables, sorted; not those within code, links and tags."""
+    text = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)|<[^>]*>", " ", text, flags=re.DOTALL)
+    return sorted(re.findall(r"\d+(?:[.,]\d+)*", text))
+
+
+@pytest.mark.parametrize(
+    "find",
+    [
+        find_figures,
+        lambda text: re.findall(r"^```(\w+)\n(.*?)```", re.sub(r" +#.*", "", text), re.MULTILINE | re.DOTALL),
+        lambda text: sorted(re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)),
+        lambda text: sorted(set(re.findall(r"\]\(([^)#]+)\)", text)) - {"README.md", "README_zh.md"}),
+        lambda text: re.findall(r'src="([^"]+)" width="(\d+)"', text),
+        lambda text: [len(heading) for heading in re.findall(r"^(#+) ", text, re.MULTILINE)],
+    ],
+    ids=["figures", "commands", "names", "links", "images", "headings"],
+)
+def test_the_chinese_readme_says_the_same(find):
+    english, chinese = drop_results(read("README.md")), read("README_zh.md")
+    assert find(chinese) == find(english) != []
+
+
 def test_nothing_is_committed_that_should_not_be():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:

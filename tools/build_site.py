@@ -23,6 +23,7 @@ SITE = ROOT / "build" / "site"
 SOURCE, HTML, OWN = SITE / "source", SITE / "html", ROOT / "docs" / "site"
 PAGES = {
     "README.md": "index.md",
+    "README_zh.md": "README_zh.md",
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     **{f"docs/{path.name}": f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))},
     **{f"notebooks/{path.name}": f"notebooks/{path.name}" for path in find_notebooks()},

@@ -34,7 +34,7 @@ def set_repository(name: str, root: Path = ROOT) -> list[Path]:
     )
     changed = []
     for path in [
-        *(root / name for name in ("README.md", "CITATION.cff", "pyproject.toml")),
+        *(root / name for name in ("README.md", "README_zh.md", "CITATION.cff", "pyproject.toml")),
         *find_notebooks(root / "notebooks"),
     ]:
         text = path.read_text(encoding="utf-8")
