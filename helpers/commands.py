@@ -64,7 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("checkpoint", help="written by train")
     command = add_command(commands, predict, "read the handwritten digits of pictures: photographs, scans, drawings")
     command.add_argument("pictures", nargs="+", type=Path, help="each with one digit, or several in a row")
-    command.add_argument("--network", type=Path, default=COMPACT, help="written by train; `compact` by default")
+    command.add_argument("--network", type=Path, help="written by train; the course's own `compact` by default")
     command.add_argument("--save", type=Path, help="a PNG file, for what was given beside what the network saw")
     command = add_command(commands, summary, "layers, parameters and receptive fields of a network")
     command.add_argument("network", choices=MODELS)
@@ -153,7 +153,9 @@ def test(options: argparse.Namespace) -> int:
 
 def predict(options: argparse.Namespace) -> int:
     """`python -m helpers predict photo.png --save seen.png`."""
-    trained = load_trained(options.network)
+    if options.network is None:
+        check_home()
+    trained = load_trained(options.network or COMPACT)
     if options.save:
         check_target(options.save, options.pictures)
     pictures = [prepare_picture(path) for path in options.pictures]

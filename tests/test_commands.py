@@ -16,6 +16,7 @@ from helpers.augmentation import AUGMENTATIONS
 from helpers.data import Mnist
 from helpers.files import hold
 from helpers.recipes import RECIPES, Recipe
+from tools.notebook_rules import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -220,6 +221,26 @@ def test_an_installed_package_alone_writes_nothing_beside_itself(command, monkey
     assert commands.main(["train", "quick", "--folder", str(tmp_path / "here")]) == 0
     assert commands.main(["test", str(tmp_path / "here" / "last.pt")]) == 0
     assert not (tmp_path / "site-packages").exists()
+
+
+def test_an_installed_package_alone_reads_digits_with_a_network_that_is_named(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(commands, "HOME", tmp_path / "site-packages")
+    picture = str(ROOT / "images" / "digits_on_paper.jpg")
+    assert commands.main(["predict", picture]) == 1
+    assert "is not the course's folder: run this in a clone" in capsys.readouterr().err
+    assert commands.main(["predict", picture, "--network", str(commands.COMPACT)]) == 0
+    assert "digits_on_paper.jpg: " in capsys.readouterr().out
+
+
+def test_a_wheel_holds_every_module_and_the_style_of_the_figures():
+    packages = pytest.importorskip("setuptools").find_packages(ROOT, include=["helpers*", "lab*"])
+    folders = {path.parent for package in ("helpers", "lab") for path in (ROOT / package).rglob("*.py")}
+    assert {ROOT.joinpath(*package.split(".")) for package in packages} == folders
+    listed = re.search(r"^helpers = (\[.+\])$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    others = {
+        path.name for path in (ROOT / "helpers").rglob("*.*") if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    assert others == {"course.mplstyle"} and listed == '["*.mplstyle"]'
 
 
 def test_a_second_run_in_a_folder_is_told_who_is_there(capsys, tmp_path):
