@@ -102,7 +102,7 @@ page = Page(
         "black images": Choice(
             "What becomes of the nine weights?",
             {
-                "a": ("They find the kernel, only later.", "Nothing in black images tells one kernel from another."),
+                "a": ("They find the kernel, only later.", "Nothing in empty images tells one kernel from another."),
                 "b": (
                     "They stay 0.",
                     "Both maps are 0, so are loss and gradient: data teach only what they contain.",

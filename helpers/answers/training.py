@@ -155,7 +155,7 @@ page = Page(
             worth="With one seed, the first loss was 21, not 3.1, and the epoch ended at 63 % right, not 92 %.",
         ),
         "shuffled labels": Choice(
-            "60 steps, as in check two, on shuffled labels. What happens?",
+            "The steps of check two, on shuffled labels. What happens?",
             {
                 "a": (
                     "The loss stays near 2.30: there is nothing to find.",
