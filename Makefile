@@ -30,7 +30,7 @@ lab: $(READY)  ## open the course in JupyterLab, on copies of the notebooks in m
 	$(BIN)/python -m tools.copy_notebooks
 	$(BIN)/python -m jupyterlab my/01_data_exploration.ipynb --ServerApp.root_dir=. --allow-root
 
-test: $(READY)  ## lint, unit tests, every notebook in fast mode (about 5 minutes on 2 CPU cores)
+test: $(READY)  ## lint, unit tests, every notebook in fast mode (about 6 minutes on 2 CPU cores)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m pytest -r s $(SIDE_BY_SIDE)
 	$(BIN)/python -m tools.check_notebooks
