@@ -102,27 +102,28 @@ def join_processes() -> Iterator[Callable[..., Plain]]:
         yield Plain
         return
     choose_gpu()
-    try:
+    with contextlib.ExitStack() as opened:
         # torchrun ends the others with a signal when one of them has died.
-        signal.signal(signal.SIGTERM, lambda *_: raise_ended())
-        dist.init_process_group("nccl" if device().type == "cuda" and dist.is_nccl_available() else "gloo")
-        with contextlib.ExitStack() as opened:
+        before = signal.signal(signal.SIGTERM, raise_ended)
+        try:
+            dist.init_process_group("nccl" if device().type == "cuda" and dist.is_nccl_available() else "gloo")
+            opened.callback(dist.destroy_process_group)
             if dist.get_rank():
                 nowhere = opened.enter_context(Path(os.devnull).open("w"))
                 opened.enter_context(contextlib.redirect_stdout(nowhere))
                 opened.enter_context(contextlib.redirect_stderr(nowhere))
             yield Parallel
             dist.barrier()
-    except RuntimeError as error:
-        if "gloo" in str(error) or isinstance(error, dist.DistError):
-            raise TrainingError(ENDED) from error
-        raise
-    finally:
-        dist.destroy_process_group()
+            signal.signal(signal.SIGTERM, before)
+        except RuntimeError as error:
+            if "gloo" in str(error) or isinstance(error, dist.DistError):
+                raise_ended()
+            raise
 
 
-def raise_ended() -> None:
-    """Raise TrainingError: the training is over for this process, too."""
+def raise_ended(*_) -> None:
+    """Raise TrainingError: the training is over for this process, too; takes what a signal gives its handler."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one that comes now would end the process before it has said so
     raise TrainingError(ENDED)
 
 

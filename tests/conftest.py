@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from helpers.data import Mnist, Split, load_mnist
+from helpers.training import Plain
 
 matplotlib.use("Agg")
 
@@ -37,3 +38,19 @@ def stripes() -> Split:
     for image, label in zip(images, labels):
         image[:, 2 * label + 3 : 2 * label + 6] = 250
     return Split(images, labels)
+
+
+@pytest.fixture
+def stop_before():
+    """Makes what `fit` takes as its `tricks`: it is stopped from the keyboard before an epoch, counted from 0."""
+
+    def make(stop: int) -> type[Plain]:
+        class Stopped(Plain):
+            def order(self, epoch: int) -> torch.Tensor:
+                if epoch == stop:
+                    raise KeyboardInterrupt
+                return super().order(epoch)
+
+        return Stopped
+
+    return make

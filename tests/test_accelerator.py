@@ -16,7 +16,7 @@ from helpers.data import Batches, Mnist, Split
 from helpers.notebook import CHECKPOINTS
 from helpers.recipes import RECIPES, Recipe
 from helpers.trained import Trained
-from helpers.training import Plain, fit
+from helpers.training import fit
 
 THERE = (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()))
 DEVICE = os.environ.get("COURSE_TEST_DEVICE") or next((name for name, there in THERE if there), "")
@@ -61,18 +61,9 @@ def test_training_learns_as_on_the_cpu(stripes: Split):
     assert abs(ours["train_loss"] - cpu["train_loss"]) < 0.3
 
 
-class StopInThirdEpoch(Plain):
-    """As if the stop button had been pressed."""
-
-    def order(self, epoch: int) -> torch.Tensor:
-        if epoch == 2:
-            raise KeyboardInterrupt
-        return super().order(epoch)
-
-
-def test_a_resumed_run_ends_in_the_same_weights(stripes: Split, tmp_path):
+def test_a_resumed_run_ends_in_the_same_weights(stripes: Split, tmp_path, stop_before):
     with pytest.raises(KeyboardInterrupt, match="2 of 6 epochs are saved"):
-        fit(QUICK, stripes, seed=1, device=DEVICE, folder=tmp_path, tricks=StopInThirdEpoch)
+        fit(QUICK, stripes, seed=1, device=DEVICE, folder=tmp_path, tricks=stop_before(2))
     resumed = fit(QUICK, stripes, seed=1, device=DEVICE, folder=tmp_path)
     undisturbed = fit(QUICK, stripes, seed=1, device=DEVICE)
     for name, value in undisturbed.network.state_dict().items():

@@ -65,14 +65,14 @@ def launch(code: str, folder: Path) -> subprocess.Popen:
     return subprocess.Popen(command, env=environment, cwd=folder, **pipes)
 
 
-def test_two_processes_train_as_one_and_when_one_is_killed_the_other_says_so(tmp_path):
+def test_two_processes_train_as_one_and_when_one_is_killed_the_other_says_so(tmp_path, stop_before):
     names: dict = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["", str(tmp_path)])
         exec(SET_UP, names)
     alone = fit(QUICK, names["SPLIT"], names["SPLIT"], seed=3)
     with pytest.raises(KeyboardInterrupt):
-        fit(QUICK, names["SPLIT"], names["SPLIT"], seed=3, folder=tmp_path / "half", tricks=StopInSecondEpoch)
+        fit(QUICK, names["SPLIT"], names["SPLIT"], seed=3, folder=tmp_path / "half", tricks=stop_before(1))
     process, ends = launch(TOGETHER, tmp_path), time.monotonic() + 300
     while not (tmp_path / "1.pid").exists() or not (tmp_path / "1.pid").read_text():
         if process.poll() is not None or time.monotonic() > ends:
@@ -98,13 +98,6 @@ def check_trained_together(folder: Path, alone: Trained) -> None:
             del row["seconds"]
             assert row["validation_accuracy"] and row == pytest.approx({name: expected[name] for name in row}, abs=1e-6)
     assert sorted(path.name for path in (folder / "whole").glob("*.pt")) == ["best.pt", "last.pt"]
-
-
-class StopInSecondEpoch(Plain):
-    def order(self, epoch: int) -> torch.Tensor:
-        if epoch:
-            raise KeyboardInterrupt
-        return super().order(epoch)
 
 
 @pytest.fixture
@@ -167,18 +160,42 @@ def test_without_torchrun_nothing_is_joined():
         assert tricks is Plain and not dist.is_initialized()
 
 
+@pytest.fixture
+def terminate():
+    """What a signal to end does to the tests; it is put back."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield before
+    signal.signal(signal.SIGTERM, before)
+
+
 @pytest.mark.parametrize("error", [RuntimeError("[gloo/transport/tcp/pair.cc] closed"), dist.DistNetworkError("gone")])
-def test_a_lost_connection_is_one_line_and_other_errors_stay_what_they_are(error, monkeypatch):
+def test_a_lost_connection_is_one_line_and_other_errors_stay_what_they_are(error, terminate, monkeypatch):
     for name in ("init_process_group", "destroy_process_group", "barrier"):
         monkeypatch.setattr(dist, name, lambda *_: None)
     monkeypatch.setattr(dist, "is_torchelastic_launched", lambda: True)
     monkeypatch.setattr(dist, "get_rank", lambda: 0)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setenv("LOCAL_RANK", "0")
     with pytest.raises(TrainingError, match="start it again"), join_processes():
         raise error
+    # The signal that torchrun sends then does not cut the word short.
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
     with pytest.raises(RuntimeError, match="of another kind"), join_processes():
         raise RuntimeError("of another kind")
+    signal.signal(signal.SIGTERM, terminate)
+    with join_processes():
+        assert signal.getsignal(signal.SIGTERM) != terminate
+    assert signal.getsignal(signal.SIGTERM) == terminate
+
+
+def test_a_group_that_does_not_come_about_is_one_line(terminate, monkeypatch):
+    def fail(*_):
+        raise dist.DistNetworkError("nobody answers")
+
+    monkeypatch.setattr(dist, "init_process_group", fail)
+    monkeypatch.setattr(dist, "is_torchelastic_launched", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    with pytest.raises(TrainingError, match="start it again"), join_processes():
+        pytest.fail("there is no group")
 
 
 @pytest.mark.parametrize(("name", "problem"), [("cuda", "only 1 GPUs are here"), ("mps", "set COURSE_DEVICE=cpu")])

@@ -522,7 +522,7 @@ def test_a_figure_shows_each_picture_with_its_boxes_and_each_digit_with_its_answ
     given = [prepare_picture(join_row(digits.images[:7])), prepare_picture(join_row(digits.images[7:8]))]
     answers = [compact.predict(picture.digits) for picture in given]
     figure = pictures.plot_seen(given, answers)
-    shown = [ax for part in figure.subfigs for ax in part.axes if ax.images]
+    shown = [ax for ax in figure.axes if ax.images]
     assert [len(ax.patches) for ax in shown] == [7, *[0] * 7, 1, 0]
     assert (shown[3].images[0].get_array() == given[0].digits.images[2].numpy()).all()
     titles = [ax.get_title().split()[0] for ax in shown if ax.get_title()]

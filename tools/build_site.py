@@ -29,6 +29,7 @@ PAGES = {
     **{f"notebooks/{path.name}": f"notebooks/{path.name}" for path in find_notebooks()},
 }
 COPIED = ("page", "images")
+REPOSITORY = f"https://github.com/{read_repository()}"
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]+\)\]\([^)]+\)\s*(&nbsp;)?\s*")
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|#|mailto:)([^)\s]+)\)")
 
@@ -37,10 +38,9 @@ def main() -> int:
     """Lay out, build, follow the links; returns the exit status."""
     shutil.rmtree(SITE, ignore_errors=True)
     lay_out()
-    repository = f"https://github.com/{read_repository()}"
-    environment = os.environ | {"COURSE_HOME": str(ROOT), "COURSE_REPOSITORY": repository}
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-c", str(SOURCE), str(SOURCE), str(HTML)]
-    if status := subprocess.run(command, env=environment).returncode:
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q"]
+    command += ["-D", f"html_theme_options.repository_url={REPOSITORY}", str(SOURCE), str(HTML)]
+    if status := subprocess.run(command, cwd=ROOT).returncode:
         return status
     broken = find_broken_links(HTML)
     print(*broken, sep="\n", end="\n" if broken else "", file=sys.stderr)
@@ -119,7 +119,7 @@ def change_links(text: str, name: str) -> str:
         if target.split("/")[0] in COPIED:
             return f'<a href="{path}">{words}</a>'
         kind = "tree" if (ROOT / target).is_dir() else "blob"
-        return f"[{words}](https://github.com/{read_repository()}/{kind}/main/{target})"
+        return f"[{words}]({REPOSITORY}/{kind}/main/{target})"
 
     return LINK.sub(change, text)
 
@@ -148,7 +148,8 @@ def list_pages(folder: Path) -> list[Path]:
 
 def find_broken_links(folder: Path) -> list[str]:
     """Links within a folder of HTML pages that lead to no file, or to no anchor of a page."""
-    pages = {path.resolve(): Targets(path.read_text(encoding="utf-8")) for path in list_pages(folder)}
+    folder = folder.resolve()
+    pages = {path: Targets(path.read_text(encoding="utf-8")) for path in list_pages(folder)}
     broken = []
     for page, targets in pages.items():
         for link in dict.fromkeys(targets.links):
@@ -157,9 +158,9 @@ def find_broken_links(folder: Path) -> list[str]:
                 continue
             target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
             if not target.is_file():
-                broken.append(f"{page.relative_to(folder.resolve())}: no file {link}")
+                broken.append(f"{page.relative_to(folder)}: no file {link}")
             elif target in pages and unquote(parts.fragment) not in pages[target].anchors:
-                broken.append(f"{page.relative_to(folder.resolve())}: no anchor {link}")
+                broken.append(f"{page.relative_to(folder)}: no anchor {link}")
     return broken
 
 

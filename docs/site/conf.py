@@ -1,13 +1,7 @@
 """How Sphinx makes the course's site, of the pages that tools/build_site.py lays out."""
 
-import os
-import sys
-from pathlib import Path
-
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
-
-sys.path.insert(0, str(Path(os.environ["COURSE_HOME"])))
 
 project = "MNIST CNN course"
 author = copyright = "the authors of the MNIST CNN course"
@@ -18,10 +12,8 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ex
 # The notebooks are shown as they are stored: nothing is executed.
 nb_execution_mode = "off"
 nb_merge_streams = True
-nb_ipywidgets_js = {}
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
-suppress_warnings = ["myst.header"]
 
 toc_object_entries = False
 autodoc_preserve_defaults = True
@@ -38,11 +30,9 @@ html_context = {"default_mode": "auto"}
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
-html_copy_source = True
-repository = os.environ["COURSE_REPOSITORY"]
+html_math_renderer = "mathml"
 html_theme_options = {
-    "repository_url": repository,
-    "repository_branch": "main",
+    "repository_branch": "main",  # its address is handed in
     "path_to_docs": "",
     "navbar_persistent": [],
     "use_repository_button": True,
@@ -61,6 +51,5 @@ def write_mathml(translator, node: nodes.math) -> None:
 
 
 def setup(app) -> None:
-    """Make MathML the way in which formulas are written."""
+    """Make known how formulas are written."""
     app.add_html_math_renderer("mathml", (write_mathml, None), (write_mathml, None))
-    app.connect("config-inited", lambda app, config: setattr(config, "html_math_renderer", "mathml"))
