@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import scipy.stats
+import scipy  # scipy.stats takes a second to load, and does so when it is first asked for
 import torch
 import torch.nn.functional as F
 

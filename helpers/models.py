@@ -29,7 +29,7 @@ class QuickDropout(nn.Dropout):
         words = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         keep = words.view(torch.int16)[: values.numel()] >= round(self.p * 65_536) - 32_768
         keep = keep.as_strided(values.shape, torch.empty_like(values).stride())
-        return torch.where(keep, values / (1 - self.p), torch.zeros((), dtype=values.dtype))
+        return values * (keep.to(values.dtype) / (1 - self.p))
 
 
 class Network(nn.Sequential):

@@ -159,7 +159,7 @@ page = Page(
             {
                 "a": (
                     "The loss stays near 2.30: there is nothing to find.",
-                    "No rule, but 128 images can be told apart.",
+                    "No rule, but 64 images can be told apart.",
                 ),
                 "b": ("It falls to nearly 0, and new images are recognised, too.", "By which rule? None was taught."),
                 "c": (

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-from sklearn.model_selection import train_test_split
 
 from helpers.errors import InputError
 
@@ -79,6 +78,8 @@ def split_train_validation(
     Returns:
         Training and validation split, both shuffled.
     """
+    from sklearn.model_selection import train_test_split  # here, as it takes seconds that few commands need
+
     train, validation = train_test_split(
         torch.arange(len(split)), test_size=round(share * len(split)), stratify=split.labels, random_state=seed
     )
