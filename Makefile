@@ -14,8 +14,8 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 endif
 READY := $(VENV)/.ready
-# One process for each core; the tests of a module stay in one of them, as what they share is made once.
-SIDE_BY_SIDE := --numprocesses logical --dist loadscope
+# One process for each core; one that is done takes over tests from another.
+SIDE_BY_SIDE := --numprocesses logical --dist worksteal
 
 .PHONY: help run lab test outputs results bench site repository clean
 .DEFAULT_GOAL := help
