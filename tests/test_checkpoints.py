@@ -42,7 +42,10 @@ def run() -> Trained:
 
 
 def test_a_saved_run_comes_back_but_for_its_seconds(run, tmp_path):
+    run.network.to(memory_format=torch.channels_last)
     save_trained(tmp_path / "new" / "a.pt", run)
+    stored = read_checkpoint(tmp_path / "new" / "a.pt")["model"].values()
+    assert all(value.is_contiguous() for value in stored), "how weights lay in memory is not in the file"
     loaded = load_trained(tmp_path / "new" / "a.pt")
     assert (loaded.recipe, loaded.seed) == (run.recipe, 3)
     assert loaded.history == [{"epoch": epoch, "train_loss": 0.5, "learning_rate": 0.01} for epoch in (1, 2)]
