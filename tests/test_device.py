@@ -29,8 +29,9 @@ def test_the_fastest_device_at_hand_is_taken(monkeypatch, cuda, mps, best):
 
 def test_a_device_can_be_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setenv("COURSE_DEVICE", "cpu")
-    assert pick_device() == torch.device("cpu")
+    for name, picked in (("cpu", "cpu"), ("", "cuda")):
+        monkeypatch.setenv("COURSE_DEVICE", name)
+        assert pick_device() == torch.device(picked)
 
 
 @pytest.mark.parametrize(("seconds", "best"), [({1: 0.3, 2: 0.2, 4: 0.9}, 2), ({1: 0.3, 2: 0.28, 4: 5.0}, 1)])
