@@ -31,6 +31,7 @@ def test_wilson_interval_against_a_published_value_and_the_ends():
     assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert wilson_interval(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
     assert wilson_interval(20, 20)[1] == pytest.approx(1)
+    assert wilson_interval(0, 20, 0.99) == pytest.approx((0, 2.5758**2 / (20 + 2.5758**2)), abs=5e-5)
     for correct, total in ((-1, 10), (11, 10), (0, 0)):
         with pytest.raises(ValueError, match=f"{correct} of {total}"):
             wilson_interval(correct, total)
