@@ -622,6 +622,10 @@ def test_progress_counts_first_tries_and_lasts(capsys):
         page.check("one", 2)
     assert report(capsys, make_page()) == "2 of 2 answered, 1 at the first try\n", "what was right once, stays so"
     assert json.loads(page.path.read_text()) == {"one": {"tries": 1, "right": True}, "two": {"tries": 2, "right": True}}
+    del page.exercises["two"]
+    assert report(capsys, page) == "1 of 1 answered, 1 at the first try\n", (
+        "what the page no longer asks does not count"
+    )
 
 
 def test_a_page_keeps_its_answers_among_the_runs():

@@ -115,7 +115,7 @@ def test_focus_leaves_its_share_of_the_steps_after_a_first_whole_epoch():
     recipe = dataclasses.replace(QUICK, epochs=4, focus=0.4)
     assert [recipe.steps_in_epoch(epoch, 400) for epoch in range(4)] == [13, 5, 5, 5]
     assert recipe.count_steps(400) == 28 and recipe.count_steps(400, 2) == 18
-    assert dataclasses.replace(recipe, focus=0.01).steps_in_epoch(1, 400) == 1
+    assert [dataclasses.replace(recipe, focus=focus).steps_in_epoch(1, 400) for focus in (0.01, 0.36)] == [1, 5]
     by_epoch = dataclasses.replace(recipe, decay_every=2)
     assert learning_rates(by_epoch, 320) == pytest.approx([0.05] * 14 + [0.005] * 8)
     rates = learning_rates(dataclasses.replace(recipe, schedule="one_cycle"), 400)
