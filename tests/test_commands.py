@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import tarfile
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from helpers.augmentation import AUGMENTATIONS
 from helpers.data import Mnist
 from helpers.files import hold
 from helpers.recipes import RECIPES, Recipe
+from helpers.trained import Predictions
 from tools.notebook_rules import ROOT
 
 
@@ -38,6 +40,13 @@ def test_train_then_test(capsys, tmp_path):
     assert commands.main(["test", str(folder / "last.pt")]) == 0
     text = capsys.readouterr().out
     assert "test accuracy " in text and "of 130; 95 % interval" in text and "labels (rows) by answers (columns)" in text
+
+
+def test_the_matrix_has_a_row_for_each_label(capsys, monkeypatch):
+    answers = Predictions(torch.eye(10)[[0, 0, 0]], torch.tensor([0, 1, 1]))
+    monkeypatch.setattr(commands, "load_trained", lambda path: SimpleNamespace(predict=lambda split: answers))
+    assert commands.main(["test", "last.pt"]) == 0
+    assert capsys.readouterr().out.splitlines()[-9].split() == ["1", "2", *["0"] * 9], "two images of a 1, called 0"
 
 
 def test_test_looks_at_grey_levels_as_training_did(capsys, tmp_path, monkeypatch):

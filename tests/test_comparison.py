@@ -99,6 +99,8 @@ def test_a_single_run_has_a_mean_and_no_spread(tmp_path):
     assert difference == pytest.approx(0.97 - 0.905) and math.isnan(p)
     write_record(LENET[0], tmp_path)
     assert "| 98.77% | 97.00% (1) | one run has none |" in make_results_table(tmp_path)[0]
+    write_record(LENET[1], tmp_path)
+    assert " (2) | " in make_results_table(tmp_path)[0] and "one run has none" not in make_results_table(tmp_path)[0]
 
 
 def test_published_figures_are_of_known_recipes():
