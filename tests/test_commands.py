@@ -4,6 +4,7 @@ import importlib
 import io
 import os
 import re
+import runpy
 import sys
 import tarfile
 from types import SimpleNamespace
@@ -219,6 +220,10 @@ def test_an_interrupt_while_the_packages_load_is_one_word(package, monkeypatch, 
 
     monkeypatch.setitem(sys.modules, f"{package}.commands", Slow())
     assert entry.main() == 130 and capsys.readouterr().err == "\ninterrupted\n"
+    monkeypatch.delitem(sys.modules, f"{package}.__main__")
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(package, run_name="__main__")
+    assert ended.value.code == 130, "a shell is told, too"
 
 
 @pytest.mark.parametrize("command", [["download"], ["train", "quick"]])
