@@ -55,7 +55,7 @@ class Chart:
 
     def watch(self, network: nn.Module, story: str) -> nn.Module:
         """The network itself; its weights are kept, as they are before the first step, with what its owner says."""
-        self.network, self.story = network, story
+        self.network, self.story = network.to(memory_format=torch.channels_last), story  # 0.85 of the time
         self.before = {name: value.detach().clone() for name, value in network.named_parameters()}
         return network
 
