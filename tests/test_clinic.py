@@ -221,6 +221,103 @@ def test_what_is_written_down_is_right():
     run.cache_clear()
 
 
+@pytest.fixture
+def known(monkeypatch) -> clinic.Chart:
+    """A chart whose every number is known; of its network, the second channel is dead, and all weights have tripled."""
+    chart = clinic.Chart(spots(), "a run")
+    chart.split(seed=0)
+    layers = nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 784, 10)
+    network = chart.watch(nn.Sequential(*layers), "its owner")
+    with torch.no_grad():
+        for value in network.parameters():
+            value.mul_(3)
+    network[0].bias.data = torch.tensor([50.0, -50.0])
+    chart.losses, chart.norms, chart.ends = [4.0, 2.0, 1.0, 8.0, 0.5, 0.5], [1.0, 3.0, 2.0, 9.0, 4.0, 2.0], [0, 2, 6]
+    names = ("epoch", "train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
+    chart.rows = [dict(zip(names, (1, 3.0, 2.5, 0.25, 0.3))), dict(zip(names, (2, 2.5, 1.5, 0.5, 0.625)))]
+    chart.confusion = torch.zeros(10, 10, dtype=torch.int64)
+    chart.confusion.fill_diagonal_(3)[2, 7], chart.confusion[:, 5] = 1, 0
+    chart.batch = (torch.full((12, 1, 28, 28), -0.25), torch.arange(12) % 10)
+    chart.scale = lambda images: 2 * images
+    chart.seen[chart.validation[:10]] = True
+    monkeypatch.setattr(clinic.plotting, "show", lambda words: None)
+    yield chart
+    plt.close("all")
+
+
+def test_a_row_of_the_table(known):
+    row = clinic.summarise(known)
+    assert list(row.values())[:6] == [2.5, 1.5, 0.5, 0.625, 8.0, 2.5] and row["shared"] == 0.25 and row["dead"] == 0.5
+    before = torch.cat([value.flatten() for value in known.before.values()])
+    now = torch.cat([value.detach().flatten() for value in known.network.parameters()])
+    assert row["moved"] == pytest.approx(((now - before).norm() / before.norm()).item(), rel=1e-5)
+
+
+def test_a_chart_shows_its_numbers(known, capsys):
+    clinic.plot_chart(known)
+    losses, shares, answers = plt.gcf().axes
+    steps, validation = losses.lines
+    assert np.allclose(steps.get_xdata(), [0.5, 1, 1.25, 1.5, 1.75, 2]) and list(steps.get_ydata()) == known.losses
+    assert list(validation.get_xdata()) == [1, 2] and list(validation.get_ydata()) == [2.5, 1.5]
+    assert [list(line.get_ydata()) for line in shares.lines] == [[0.25, 0.5], [0.3, 0.625]]
+    assert [line.get_label() for line in shares.lines] == ["train", "validation"] and losses.get_yscale() == "log"
+    matrix = answers.images[0].get_array()
+    assert matrix[2, 7] == 0.25 and matrix[2, 2] == 0.75 and matrix[5].max() == 0 and matrix[4, 4] == 1
+    assert (answers.get_xlabel(), answers.get_ylabel()) == ("answer", "label")
+    assert capsys.readouterr().out.splitlines() == [
+        "a run: its owner; 120 training and 40 validation images",
+        "loss: first step 4.00; last epoch 2.5, on validation 1.5",
+        "right: 50.0% while learning, 62.5% on validation",
+        "most frequent mistake: 2 called 7, 25% of all 2s; never answered: 5",
+    ]
+
+
+def test_the_tests_say_what_is_so(known, capsys):
+    clinic.show_gradients(known)
+    assert capsys.readouterr().out == "length of the gradient: first step 1, median 2.5, last 20 steps 3.5\n"
+    assert list(plt.gca().lines[0].get_ydata()) == known.norms
+    clinic.show_batch(known)
+    assert [ax.get_title() for ax in plt.gcf().axes] == [str(digit) for digit in range(10)]
+    clinic.show_relus(known)
+    clinic.show_pixels(known)
+    pixels = known.pixels[known.validation]
+    assert capsys.readouterr().out.splitlines() == [
+        "channels that are 0 for all of 500 training images: ReLU 1 50%",
+        "training: from -0.25 to -0.25, mean -0.25",
+        f"validation: from 0.00 to {2 * pixels.max():.2f}, mean {2 * pixels.mean():.2f}",
+    ]
+    clinic.show_weights(known)
+    assert capsys.readouterr().out.endswith("layer 1 200.0%, layer 2 200.0%\n")
+
+
+def test_both_modes_and_both_splits_are_told_apart(known, capsys):
+    known.network = nn.Sequential(nn.Dropout(1.0), nn.Flatten(), nn.Linear(784, 10))
+    with torch.no_grad():  # all dropped, it answers 0; else 0 for a dark spot, 9 for a bright one
+        known.network[2].weight.zero_()[9, 28 * 4 + 12] = 1
+        known.network[2].bias.zero_()[0] = (145 / 255 - MEAN) / STD
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    clinic.show_modes(known)
+    assert torch.equal(torch.rand(2), expected) and known.network.training
+    for line, places in zip(capsys.readouterr().out.splitlines(), (known.train, known.validation)):
+        labels = known.labels[places]
+        trained, measured = ((labels == 0).float().mean(), ((labels == 0) | (labels == 9)).float().mean())
+        assert line.endswith(f"unchanged: {trained:.1%} right in train mode, {measured:.1%} in eval mode")
+
+
+def test_sick_and_cured_stand_side_by_side(known):
+    cured = clinic.Chart(spots(), "cured")
+    cured.rows = [{name: value / 2 for name, value in row.items()} | {"epoch": row["epoch"]} for row in known.rows]
+    clinic.plot_before_after({2: (known, cured), 5: (cured, known)})
+    first, other, below, _ = plt.gcf().axes
+    assert (first.get_title(), other.get_title()) == ("patient 2", "patient 5")
+    assert [list(line.get_ydata()) for line in first.lines] == [[2.5, 1.5], [1.25, 0.75]]
+    assert [list(line.get_ydata()) for line in other.lines] == [[1.25, 0.75], [2.5, 1.5]]
+    assert [list(line.get_ydata()) for line in below.lines] == [[0.3, 0.625], [0.15, 0.3125]]
+    assert [text.get_text() for text in first.get_legend().get_texts()] == ["sick", "cured"]
+
+
 def test_a_change_that_does_not_fit_is_refused():
     for changes in ({"lr=7": "lr=8"}, {"images": "pictures"}):
         with pytest.raises(InputError, match="stands in the code .* times, not once"):
