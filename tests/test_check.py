@@ -268,6 +268,46 @@ RIGHT = {  # by page and exercise: right answers, then what the page hands over
 }
 
 
+NUMERIC = {  # with the same data: the least and the greatest number that is right, and each mix-up's
+    ("data_exploration", "grey levels"): ((71.2667, 77.2667), (156.067, 256)),
+    ("data_exploration", "most varied"): ((0, 0), (1, 2, 3)),
+    ("data_exploration", "own white"): ((-0.41092, -0.402783), (-0.424213, 0.406852, -0.032563, 0)),
+    ("data_exploration", "shifted"): ((0.576328, 0.580328), (0.596983, 0.481818, 0.560942, 0.592735)),
+    ("data_exploration", "fill"): ((-0.428455, -0.419971), (0, -0.1307, 0.424213, 2.82149)),
+    ("cnn_architecture", "two poolings"): ((4, 4), (1, 2, 3, 8)),
+    ("cnn_architecture", "conv1 work"): ((120_463, 122_897), (180, 200, 141_120, 6_084, 13_520, 135_200, 2_433_600)),
+    ("cnn_architecture", "convolutions"): ((14, 14), (13, 10, 9, 27, 7, 13.5)),
+    ("training", "last batch"): ((2.97, 3.03), (4, 0.333333, 1, 2.5, 0.1)),
+    ("training", "B per step"): ((149, 151), (180, 10, 15, 135, 165, 9_380)),
+    ("training", "twice the variance"): ((7.9, 8.1), (64, 12, 4.89898, 1.41421, 2, 5.65685, 0.125)),
+    ("evaluation", "test images"): ((690_000, 1_050_000), (93_333, 100, 87, 10_000, 218_000)),
+    ("evaluation", "precision of always 1"): ((0.099, 0.101), (1, 0.1, 0.9, 0)),
+    ("evaluation", "images to check"): ((141.5, 142.5), (58, 93, 78)),
+    ("evaluation", "errors left"): ((12.5, 13.5), (91, 78, 142)),
+    ("evaluation", "four pixels up"): ((0.596, 0.604), (0.75, 0.8, 0.9, 1)),
+    ("evaluation", "45 in common"): ((0.0398895, 0.0428895), (0.390927, 0.0206947, 0.0253473, 0.0441713, 0.25)),
+    ("evaluation", "worst error"): ((0.0321095, 0.0421095), (0.0221192, 0.150346, -0.0371095)),
+    ("evaluation", "grey levels of 255"): ((25, 26), (0.1, 10, 0.32457, 78.4, 82.7653)),
+    ("digits_from_elsewhere", "most frequent answer"): ((70, 70), (8, 12, 30)),
+    ("digits_from_elsewhere", "prepared size"): ((20.7, 21.3), (28, 12)),
+    ("digits_from_elsewhere", "six upside down"): ((8.91, 9.09), (6, 8)),
+    ("digits_from_elsewhere", "letters above 99"): ((5, 5), (9, 21, 2)),
+    ("clinic", "floor"): ((1.45115, 1.47115), (0, 2.30259, 2.19722, 0.231969)),
+    ("clinic", "drawn before"): ((0.745, 0.755), (0.25, 0.1875, 1, 0)),
+    ("comparing_networks", "A's lower end"): ((0.991756, 0.991876), (0.993803, 0.996784, 0.993168, 0.993058, 0.992149)),
+    ("comparing_networks", "LeNet-5's p"): ((0.176152, 0.184152), (0.000843833, 0.0900759, 0.600008)),
+    ("comparing_networks", "runs of each"): ((42.9556, 44.1556), (87.1111, 21.7778, 9.33333, 21.3422, 435_556)),
+    ("comparing_networks", "wrong of 128"): ((2.9, 3.1), (190.054, 2.365, 0.02365, 124.973)),
+    ("comparing_networks", "batch size"): ((25, 25), (40, 20, 16, 50, 32, 30, 33, 31)),
+    ("faster_and_smaller", "A at best"): ((1416.65, 1445.27), (476.986, 953.973, 110.074, 1311.71, 0.0238493, 489.539)),
+    ("faster_and_smaller", "at temperature 3"): (
+        (0.721402, 0.733402),
+        (0.863636, 0.316667, 0.272598, 0.999854, 0.813395, 0.581068, 2.6684),
+    ),
+    ("faster_and_smaller", "shared errors"): ((-0.5, 0.5), (56, 24, 140, 8, 29)),
+}
+
+
 def test_there_is_a_right_answer_to_every_exercise():
     assert [*RIGHT] == [asked for asked in EXERCISES if asked not in CHOICES]
 
@@ -291,6 +331,16 @@ def test_each_mixup_is_told_what_led_to_it(page, name, capsys):
             continue  # this is right among ten digits, and tried below
         assert say(capsys, page, name, number, *given) == f"not yet. {thought}" != f"not yet. {exercise.hint}"
     assert say(capsys, page, name, 123_456_789.1, *given) == f"not yet. {exercise.hint}"
+
+
+@pytest.mark.parametrize(("page", "name"), NUMBERS)
+def test_what_is_right_and_what_is_mixed_up_are_the_numbers_meant(page, name):
+    exercise, given = PAGES[page].exercises[name], RIGHT[page, name][1:]
+    (low, high), mixed_up = NUMERIC[page, name]
+    edge = 0.03 * (high - low)
+    assert exercise.judge(low + edge, *given) is exercise.judge(high - edge, *given) is None
+    assert exercise.judge(low - edge - 1e-6, *given) and exercise.judge(high + edge + 1e-6, *given)
+    assert [value(*given) if callable(value) else value for value in exercise.mixups] == pytest.approx(mixed_up, 1e-4)
 
 
 def test_ones_are_counted_not_assumed(capsys):
