@@ -308,6 +308,18 @@ NUMERIC = {  # with the same data: the least and the greatest number that is rig
 }
 
 
+LETTERS = {  # of the exercises to choose from and of the quick questions, in the page's order
+    "data_exploration": "bcabd",
+    "cnn_architecture": "bcdacbd",
+    "training": "cdbacbd",
+    "evaluation": "ccabdb",
+    "digits_from_elsewhere": "bacbcab",
+    "clinic": "defaikdalbbacba",
+    "comparing_networks": "bdcad",
+    "faster_and_smaller": "abcada",
+}
+
+
 def test_there_is_a_right_answer_to_every_exercise():
     assert [*RIGHT] == [asked for asked in EXERCISES if asked not in CHOICES]
 
@@ -366,8 +378,10 @@ def test_each_choice_is_told_why(page, name, capsys):
     assert "answer with " in say(capsys, page, name, "z")
 
 
-def test_letters_are_mixed():
-    for page in PAGES.values():
+def test_letters_are_those_meant_and_mixed():
+    for name, page in PAGES.items():
+        choices = [asked for asked in (*page.exercises.values(), *page.questions.values()) if isinstance(asked, Choice)]
+        assert "".join(choice.right for choice in choices) == LETTERS[name]
         letters = [question.right for question in page.questions.values()]
         assert len(letters) == 5 and len(set(letters)) >= 3
 
