@@ -86,6 +86,70 @@ def test_a_map_of_signed_values_has_white_at_0():
     assert ax.images[0].get_clim() == (-3, 3)
 
 
+def test_each_digit_has_a_bar_in_each_set_and_a_tenth_is_marked():
+    counts = {"training": torch.arange(10), "testing": torch.full((10,), 4)}
+    ax = plotting.plot_class_balance(counts)
+    first, second = ax.containers
+    assert [bar.get_height() for bar in first] == pytest.approx([digit / 45 for digit in range(10)])
+    assert [bar.get_height() for bar in second] == pytest.approx([0.1] * 10)
+    assert {bar.get_hatch() for bar in second} == {"//"} and not any(bar.get_hatch() for bar in first)
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == [str(digit) for digit in range(10)]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training", "testing"]
+    assert list(ax.lines[0].get_ydata()) == [0.1, 0.1]
+
+
+def test_a_map_of_digits_has_each_at_its_place_and_room_around():
+    ax = plotting.plot_scatter(np.array([[0.0, 100], [10, 300], [4, 200]]), torch.tensor([4, 5, 9]))
+    drawn = [(text.get_position(), text.get_text(), text.get_weight()) for text in ax.texts]
+    assert drawn == [((0, 100), "4", "normal"), ((10, 300), "5", "bold"), ((4, 200), "9", "bold")]
+    assert [text.get_color() for text in ax.texts] == [plotting.DARK[4], plotting.DARK[0], plotting.DARK[4]]
+    assert (ax.get_xlim(), ax.get_ylim()) == (pytest.approx((-0.5, 10.5)), pytest.approx((90, 310)))
+
+
+def test_bars_have_their_values_and_shares_end_at_100():
+    ax = plotting.plot_bars({"one": 12.345, "two": 2_000.4})
+    assert [bar.get_width() for bar in ax.patches] == [12.345, 2_000.4] and ax.yaxis_inverted()
+    assert [text.get_text() for text in ax.texts] == ["12.3", "2,000"]
+    assert plotting.plot_bars({"one": 98.0}, unit="% right").get_xlim() == (0, 115)
+
+
+def test_points_stand_at_their_values_and_neighbours_labels_apart():
+    ax = plotting.plot_points(pd.DataFrame({"x": [10, 1], "y": [40, 3]}, index=["p", "q"]), "x", "y")
+    assert ax.lines[0].get_xydata().tolist() == [[10, 40], [1, 3]] and ax.get_xscale() == ax.get_yscale() == "log"
+    drawn = [(text.get_text().strip(), text.xy, text.get_va()) for text in ax.texts]
+    assert drawn == [("q", (1, 3), "bottom"), ("p", (10, 40), "top")]
+
+
+def test_pixels_of_a_map_are_named_by_row_and_column():
+    (text,) = plotting.plot_pixels(torch.tensor([[0, 0], [0, 0], [0, 7]], dtype=torch.uint8)).texts
+    assert text.get_position() == (1, 2) and text.get_text() == "7"
+    shown = plotting.plot_heatmap(torch.tensor([[-1.0, 3.0], [0, 0]]), unit="nats")
+    assert shown.images[0].get_clim() == (-1, 3) and shown.figure.axes[1].get_ylabel() == "nats"
+    assert (shown.get_xlabel(), shown.get_ylabel()) == ("column (pixels)", "row (pixels)")
+
+
+def test_curves_of_a_run_hold_its_numbers():
+    loss, accuracy = plotting.plot_loss(RUN), plotting.plot_accuracy(RUN)
+    for ax, name in ((loss, "loss"), (accuracy, "accuracy")):
+        for line, split in zip(ax.lines, ("train", "validation")):
+            assert line.get_xydata().tolist() == [[1, RUN[f"{split}_{name}"][1]], [2, RUN[f"{split}_{name}"][2]]]
+        assert ax.get_xlabel() == "epoch" and [text.xy[0] for text in ax.texts] == [2, 2]
+        assert ax.get_xlim() == pytest.approx((0.5, 2.9))
+    assert (loss.get_yscale(), accuracy.get_yscale()) == ("log", "linear")
+    assert accuracy.get_ylim() == pytest.approx((0.9, 1.005))
+
+
+def test_two_curves_are_labelled_at_their_ends_and_more_in_a_legend():
+    two = plotting.plot_curves({"a": [0.4, 0.2], "b": [0.3, 0.1]}, steps_per_unit=4)
+    assert [(text.get_text(), text.xy) for text in two.texts] == [(" a", (0.5, 0.2)), (" b", (0.5, 0.1))]
+    assert two.get_legend() is None and two.get_xlim()[0] == 0 and two.get_yscale() == "log"
+    three = plotting.plot_curves({name: [0.3, 0.1] for name in "abc"})
+    assert not three.texts and [text.get_text() for text in three.get_legend().get_texts()] == ["a", "b", "c"]
+    assert len({(line.get_color(), line.get_linestyle()) for line in three.lines}) == 3
+    widths = [line.get_linewidth() for line in three.lines]
+    assert widths[0] > widths[1], "one that lies below another still shows"
+
+
 def test_a_curve_counts_steps_from_1_or_in_parts_of_an_epoch():
     for steps_per_unit, expected in ((1, [1, 2, 3, 4]), (2, [0.5, 1, 1.5, 2])):
         ax = plotting.plot_curves({"a": [0.4, 0.3, 0.2, 0.1]}, steps_per_unit=steps_per_unit)
@@ -110,7 +174,11 @@ def test_confusion_matrix_colours_errors_only():
 
 
 def test_a_bar_of_the_calibration_reaches_from_low_to_high():
-    (bars,) = plotting.plot_calibration(*FIGURES["plot_calibration"]).containers
+    ax = plotting.plot_calibration(*FIGURES["plot_calibration"])
+    (bars,) = ax.containers
+    assert bars.lines[0].get_xydata().tolist() == [[0.5, 0.4], [0.9, 0.9]]
+    assert ax.get_xlim() == pytest.approx((0.42, 1.04)) and ax.get_ylim() == pytest.approx((0.2, 1.04))
+    assert ax.lines[0].get_xydata().tolist() == [[0, 0], [1, 1]], "where it is as sure as it is right"
     ends = [bar[:, 1].tolist() for bar in bars.lines[2][0].get_segments()]
     assert ends == [pytest.approx([0.3, 0.95])] * 2
 
