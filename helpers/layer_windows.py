@@ -229,9 +229,11 @@ class _Reader:
         if not isinstance(index, torch.Tensor):
             return Window(size, size), None
         varying = [dim for dim in range(index.ndim) if (index != index.narrow(dim, 0, 1)).any()]
-        if kind in ("mean", "sum", "amax", "amin") and len(varying) < 2:
-            return (Window(size, size), *varying) if varying else (Window(size, 1, size, size), None)
         line = index.movedim(varying[0], -1).flatten(0, -2)[0] if varying else index.flatten()[:1]
+        if kind in ("mean", "sum", "amax", "amin"):
+            if varying[1:] or (varying and not len(line) == len(index.unique()) == size):  # of parts: pooling by a view
+                raise ValueError(MIXES)
+            return (Window(size, size), *varying) if varying else (Window(size, 1, size, size), None)
         stride = (line[1:2] - line[:1]).sum().clamp(min=1)
         if index.ndim > 2 and len(varying) < 2 and torch.equal(line, line[0] + stride * torch.arange(len(line))):
             return Window(size, len(line), stride=int(stride), padding=-int(line[0])), *(varying or [None])

@@ -78,9 +78,7 @@ def _surround(edges: Iterable[tuple[float, float]]) -> tuple[float, float]:
 
 def _join(spans: list[Span], size: int) -> Span:
     """What several maps of that many units see together, unit by unit."""
-    jumps = {span.jump for span in spans if span.receptive_field < math.inf and size > 1} or {
-        max(span.jump for span in spans)
-    }
+    jumps = {s.jump for s in spans if s.receptive_field < math.inf and size > 1} or {max(s.jump for s in spans)}
     if len(jumps) > 1:
         raise ValueError(f"joins maps whose units are {' and '.join(map(str, sorted(jumps)))} pixels apart")
     period = math.lcm(*(len(span.edges) for span in spans))

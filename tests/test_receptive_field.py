@@ -237,6 +237,10 @@ class Undecided(nn.Module):
         (Calls(lambda x: x.transpose(2, 3) + x), "add mixes or rearranges"),
         (Calls(lambda x: torch.cat([x, x], 2)), "cat mixes or rearranges"),
         (Calls(lambda x: F.avg_pool2d(x.transpose(2, 3), 2)), "avg_pool2d mixes or rearranges"),
+        (Calls(lambda x: x.unflatten(2, (14, 2)).amax(3)), "amax mixes or rearranges"),
+        (Calls(lambda x: x.view(-1, 1, 14, 2, 14, 2).mean((3, 5))), "mean mixes or rearranges"),
+        (Calls(lambda x: x.unflatten(2, (7, 2, 2)).sum(4)), "sum_1 mixes or rearranges"),
+        (Calls(lambda x: x.flatten(2).mean(1).view(-1, 1, 28, 28)), "mean mixes or rearranges"),
         (
             Calls(lambda x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)),
             "interpolate makes 28",
@@ -540,6 +544,7 @@ def test_tokens_that_have_attended_stay_single():
         (lambda x: F.conv2d(x, torch.ones(1, 1, 3, 3), dilation=2), 5, (2.5, 2.5)),
         (lambda x: F.max_pool2d(F.avg_pool2d(x, 2), 2), 4, (2, 2)),
         (lambda x: F.conv2d(F.conv_transpose2d(x, torch.ones(1, 1, 2, 2)), torch.ones(1, 1, 2, 2)), 3, (0.5, 0.5)),
+        (lambda x: F.conv2d(x.mean(1, keepdim=True) + x.amax(1, keepdim=True), torch.ones(1, 1, 3, 3)), 3, (1.5, 1.5)),
         (lambda x: F.pixel_shuffle(F.pixel_unshuffle(x, 2), 2), 2, (0.5, 0.5)),
         (lambda x: x.permute(0, 2, 3, 1).mul(2).permute(0, 3, 1, 2), 1, (0.5, 0.5)),
         (lambda x: x.flatten(2).view(x.shape), 1, (0.5, 0.5)),
