@@ -155,6 +155,16 @@ def test_means_are_over_the_images_of_all_processes(alone, monkeypatch):
     assert process.total(average) == pytest.approx((15 / 6, 4 / 6))
 
 
+@pytest.mark.parametrize(("rank", "expected"), [(0, ["block", "barrier"]), (1, ["barrier", "block"])])
+def test_the_first_process_is_waited_for_once(rank, expected, alone, monkeypatch):
+    done = []
+    monkeypatch.setattr(dist, "get_rank", lambda: rank)
+    monkeypatch.setattr(dist, "barrier", lambda: done.append("barrier"))
+    with first_process_first():
+        done.append("block")
+    assert done == expected
+
+
 def test_without_torchrun_nothing_is_joined():
     with join_processes() as tricks, first_process_first():
         assert tricks is Plain and not dist.is_initialized()

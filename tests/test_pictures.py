@@ -348,6 +348,14 @@ def test_the_light_of_a_lamp_is_followed_and_ink_is_not():
     assert np.abs(pictures.fit_trend(page) - light).max() < 1
 
 
+def test_a_lamps_spot_on_the_page_is_no_light_ink():
+    y, x = np.mgrid[:200, :200]
+    page = 90 + 60 * np.exp(-((x - 60) ** 2 + (y - 60) ** 2) / (2 * 80**2))
+    page[80:86, 40:160] -= 40
+    page[40:160, 100:106] -= 40
+    assert not pictures.is_light_on_dark(page) and pictures.is_light_on_dark(255 - page)
+
+
 def test_ink_in_the_dark_counts_as_much_as_in_the_light():
     page = np.linspace(220, 80, 200) * np.ones((100, 1))
     for left in (30, 160):
