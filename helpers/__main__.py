@@ -13,6 +13,12 @@ def run(module: str) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in ("helpers", "lab"):
+            raise
+        remedy = "use the one that `make run` sets up, .venv/bin/python, or install the course: pip install ."
+        print(f"error: {sys.executable} has no {error.name}: {remedy}", file=sys.stderr)
+        return 1
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import runpy
+import subprocess
 import sys
 import tarfile
 from types import SimpleNamespace
@@ -224,6 +225,16 @@ def test_an_interrupt_while_the_packages_load_is_one_word(package, monkeypatch, 
     with pytest.raises(SystemExit) as ended:
         runpy.run_module(package, run_name="__main__")
     assert ended.value.code == 130, "a shell is told, too"
+
+
+@pytest.mark.parametrize("package", ["helpers", "lab"])
+def test_a_python_without_the_packages_is_one_line_that_says_which_one_has_them(package):
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, '.'); import {package}.__main__ as m"]
+    command[-1] += "; sys.exit(m.main())"
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 1 and ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert re.fullmatch(r"error: .*python.* has no \w+: use .*\.venv.* or install .*", line)
 
 
 @pytest.mark.parametrize("command", [["download"], ["train", "quick"]])
