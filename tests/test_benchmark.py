@@ -65,6 +65,10 @@ def test_both_loops_do_some_steps_if_asked(stripes, loop):
     assert model.norm1.num_batches_tracked == 3
 
 
+def test_short_recipes_are_timed_whole():
+    assert [entry.name for entry in ENTRIES if entry.whole] == ["sprint", "fast", "one_epoch"]
+
+
 def test_a_part_is_extrapolated_to_the_whole_training(stripes, monkeypatch):
     monkeypatch.setitem(ALL_RECIPES, "quick", QUICK)
     steps = []

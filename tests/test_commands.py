@@ -39,6 +39,7 @@ def test_train_then_test(capsys, tmp_path):
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     text = capsys.readouterr().out
     assert "validation accuracy at the last epoch: " in text and str(folder / "last.pt") in text
+    assert f"curves are in {folder / 'curves.png'}\n" in text
     assert commands.main(["test", str(folder / "last.pt")]) == 0
     text = capsys.readouterr().out
     assert "test accuracy " in text and "of 130; 95 % interval" in text and "labels (rows) by answers (columns)" in text

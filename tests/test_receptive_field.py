@@ -548,6 +548,7 @@ def test_tokens_that_have_attended_stay_single():
         (lambda x: F.pixel_shuffle(F.pixel_unshuffle(x, 2), 2), 2, (0.5, 0.5)),
         (lambda x: x.permute(0, 2, 3, 1).mul(2).permute(0, 3, 1, 2), 1, (0.5, 0.5)),
         (lambda x: x.flatten(2).view(x.shape), 1, (0.5, 0.5)),
+        (lambda x: x[:, :, 2:].flatten(2).view(-1, 1, 26, 28), 1, (2.5, 0.5)),
         (lambda x: F.lp_pool2d(x, 2.0, 3, 1), 3, (1.5, 1.5)),
         (lambda x: F.avg_pool2d(torch.cat([x, x], 1).chunk(2, 1)[1], 3), 3, (1.5, 1.5)),
         (lambda x: F.interpolate(x.mean((2, 3), keepdim=True), size=(28, 28)) + x, math.inf, (None, None)),
