@@ -116,6 +116,9 @@ def test_bars_have_their_values_and_shares_end_at_100():
 def test_points_stand_at_their_values_and_neighbours_labels_apart():
     ax = plotting.plot_points(pd.DataFrame({"x": [10, 1], "y": [40, 3]}, index=["p", "q"]), "x", "y")
     assert ax.lines[0].get_xydata().tolist() == [[10, 40], [1, 3]] and ax.get_xscale() == ax.get_yscale() == "log"
+    ax.figure.canvas.draw()
+    assert "2" in [tick.get_text() for tick in ax.get_xticklabels()], "in plain numbers"
+    assert "20" in [tick.get_text() for tick in ax.get_yticklabels()]
     drawn = [(text.get_text().strip(), text.xy, text.get_va()) for text in ax.texts]
     assert drawn == [("q", (1, 3), "bottom"), ("p", (10, 40), "top")]
 
@@ -283,5 +286,7 @@ def test_a_network_is_drawn_by_the_sizes_of_its_maps_and_stays_as_it_is(training
     assert [block.get_height() for block in ax.patches] == [28, 24, 12, 8, 4, 1, 1, 1]
     widths = [block.get_width() for block in ax.patches]
     assert widths[0] == 1 and widths[1] == widths[2] < widths[3] == widths[4]
+    lefts = np.array([block.get_x() for block in ax.patches])
+    assert (lefts[1:] - lefts[:-1] >= np.add(widths[:-1], 2)).all(), "none covers its neighbour"
     assert ax.texts[7].get_text().split() == ["16", "×8", "×8", "sees", "14", "px"]
     assert network.training == training and network.norm1.running_mean.abs().sum() == 0
