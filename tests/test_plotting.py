@@ -71,6 +71,7 @@ def test_digits_fill_a_grid_on_one_scale():
     images = torch.stack([torch.zeros(28, 28), torch.full((28, 28), 9.0), torch.full((28, 28), 5.0)])
     axes = plotting.plot_digits(images, ["a", "b", "c"], title="digits", columns=2)
     assert axes.shape == (2, 2) and axes[0, 1].get_title() == "b"
+    assert [text.get_text() for text in axes[0, 0].figure.texts] == ["digits"]
     assert [ax.images[0].get_clim() for ax in axes.flat[:3]] == [(0, 9)] * 3
     signed = plotting.plot_digits(images - 8, cmap="RdBu_r")
     assert signed[0, 0].images[0].get_clim() == (-8, 8)
@@ -210,6 +211,7 @@ def test_each_receptive_field_is_a_box_around_the_middle_of_its_own_digit():
     assert axes.shape == (2, 3) and [ax.get_title() for ax in axes.flat[:4]] == [
         *("conv1: 3 px", "conv2: 5 px", "conv4: 10 px", "conv8: 32 px")
     ]
+    assert [text.get_text() for text in axes[0, 0].figure.texts] == ["fields"]
     frame, box = axes[0, 0].patches
     assert frame.get_width() == 28 and (box.get_width(), box.get_x()) == (3, 13)
     assert axes[1, 0].patches[1].get_x() == -2, "two pixels beyond the image on each side"
@@ -273,6 +275,7 @@ def test_an_equation_has_one_scale_and_writes_into_small_maps():
     assert [len(ax.images) for ax in axes] == [1, 0, 1] and not axes[0].texts and axes[1].texts[0].get_text() == "+"
     assert axes[0].images[0].get_clim() == axes[2].images[0].get_clim() == (-4, 4)
     assert [ax.get_title() for ax in axes] == ["large", "", "small"]
+    assert [text.get_text() for text in axes[0].figure.texts] == ["A sum"]
     assert [text.get_text() for text in axes[2].texts] == ["0.5", "0", "0.33", "-4"]
     assert [text.get_color() for text in axes[2].texts] == ["black", "black", "black", "white"]
 
