@@ -13,6 +13,7 @@ from helpers.models import build_model
 from helpers.recipes import Recipe
 from helpers.trained import Trained
 from lab import benchmark
+from lab.augmentation import AFFINE_STRENGTHS
 from lab.benchmark import (
     ENTRIES,
     Entry,
@@ -63,6 +64,15 @@ def test_both_loops_train_the_network_that_the_recipe_names(stripes, loop):
 def test_both_loops_do_some_steps_if_asked(stripes, loop):
     model = loop(replace(QUICK, model="lenet5_regularised", batch_size=16), stripes, CPU, 3)
     assert model.norm1.num_batches_tracked == 3
+
+
+def test_torchvisions_changes_are_of_the_same_strength():
+    for name, strength in AFFINE_STRENGTHS.items():
+        (change,) = benchmark.IMAGE_BY_IMAGE[name]
+        assert change.degrees == pytest.approx([-10 * strength, 10 * strength])
+        assert change.translate == pytest.approx([0.08 * strength] * 2)
+        assert change.scale == pytest.approx([1 - 0.1 * strength, 1 + 0.1 * strength])
+        assert change.shear == pytest.approx([-5.7 * strength, 5.7 * strength])
 
 
 def test_short_recipes_are_timed_whole():

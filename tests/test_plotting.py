@@ -242,6 +242,8 @@ def test_runs_show_each_run_their_mean_and_the_published_figure():
     assert [list(x) for x in points] == [[100, 100, 130], [110, 110], [90], [50], [50, 50]]
     assert [text.get_text() for text in ax.figure.legends[0].texts] == ["one run", "mean of the runs", "published"]
     assert ax.yaxis_inverted(), "the first on top"
+    ax.figure.canvas.draw()
+    assert ax.get_xscale() == "log" and "100" in [tick.get_text() for tick in ax.get_xticklabels()]
 
 
 def test_figures_are_saved_under_results(tmp_path, monkeypatch):
